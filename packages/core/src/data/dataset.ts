@@ -1,0 +1,102 @@
+import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { TuttiError } from "../errors/index.ts";
+import { bytesPerSample, type ColumnType, type ColumnTypes } from "./column.ts";
+
+/** Rows at hand: random access by row. */
+export interface Dataset {
+  /** Number of rows, at least 1. */
+  readonly size: number;
+  readonly columns: ColumnTypes;
+  /** SHA-256 (hex) of names, types and content: two datasets with the same fingerprint train the same weights. */
+  readonly fingerprint: string;
+  /**
+   * Copies rows into `target`, one entry per column: the packed, row-major, little-endian bytes of `rows.length`
+   * samples. Synchronous for sets in memory, a promise for others. The caller owns `target`.
+   */
+  read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * One column in memory: every chunk but the last holds `rowsPerChunk` samples, so that an iterable of unknown length
+ * is spooled without ever being copied as a whole.
+ */
+export interface StoredColumn {
+  readonly type: ColumnType;
+  readonly rowsPerChunk: number;
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** A column that lies in one piece. @param bytes kept, not copied: `size` packed little-endian samples. */
+export function contiguousColumn(type: ColumnType, bytes: Uint8Array): StoredColumn {
+  return { type, rowsPerChunk: Math.max(1, bytes.byteLength / bytesPerSample(type)), chunks: [bytes] };
+}
+
+/** A dataset over columns in memory, which it keeps without a copy: the caller must not change them any more. */
+export async function memoryDataset(size: number, stored: Readonly<Record<string, StoredColumn>>): Promise<Dataset> {
+  return new MemoryDataset(size, stored, await fingerprintOf(size, stored));
+}
+
+class MemoryDataset implements Dataset {
+  readonly size: number;
+  readonly columns: ColumnTypes;
+  readonly fingerprint: string;
+  readonly #stored: ReadonlyMap<string, StoredColumn>;
+
+  constructor(size: number, stored: Readonly<Record<string, StoredColumn>>, fingerprint: string) {
+    this.size = size;
+    this.fingerprint = fingerprint;
+    this.#stored = new Map(Object.entries(stored));
+    this.columns = Object.fromEntries(Object.entries(stored).map(([name, column]) => [name, column.type]));
+  }
+
+  read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void {
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index]!;
+      if (!Number.isInteger(row) || row < 0 || row >= this.size) {
+        throw new TuttiError("INTERNAL", `row ${row} was asked for; the data set has rows 0 to ${this.size - 1}`);
+      }
+    }
+    for (const [name, column] of this.#stored) copyRows(name, column, rows, target[name]);
+  }
+
+  async close(): Promise<void> {}
+}
+
+function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, target: Uint8Array | undefined): void {
+  const sampleBytes = bytesPerSample(column.type);
+  if (target?.byteLength !== rows.length * sampleBytes) {
+    throw new TuttiError(
+      "INTERNAL",
+      `reading column "${name}" needs ${rows.length * sampleBytes} bytes, the target has ${target?.byteLength ?? "none"}`,
+    );
+  }
+  for (let index = 0; index < rows.length; index++) {
+    const row = rows[index]!;
+    const chunk = column.chunks[Math.floor(row / column.rowsPerChunk)]!;
+    const from = (row % column.rowsPerChunk) * sampleBytes;
+    const to = index * sampleBytes;
+    if (sampleBytes <= 16) for (let byte = 0; byte < sampleBytes; byte++) target[to + byte] = chunk[from + byte]!;
+    else target.set(chunk.subarray(from, from + sampleBytes), to);
+  }
+}
+
+const hashSliceBytes = 4 * 1024 * 1024;
+
+async function fingerprintOf(size: number, stored: Readonly<Record<string, StoredColumn>>): Promise<string> {
+  const hash = createHash("sha256");
+  const names = Object.keys(stored).sort();
+  hash.update(
+    JSON.stringify({ size, columns: names.map((name) => [name, stored[name]!.type.dtype, stored[name]!.type.shape]) }),
+  );
+  for (const name of names) {
+    for (const chunk of stored[name]!.chunks) {
+      for (let from = 0; from < chunk.byteLength; from += hashSliceBytes) {
+        hash.update(chunk.subarray(from, from + hashSliceBytes));
+        await setImmediate(); // a large set must not hold up heartbeats
+      }
+    }
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,42 @@
+import { arrays } from "./arrays.ts";
+import { csv } from "./csv.ts";
+import { idx } from "./idx.ts";
+import { from } from "./rows.ts";
+
+/** The data sources of a run file: `data.idx`, `data.csv`, `data.arrays`, `data.from`. */
+export const data = { arrays, csv, from, idx } as const;
+
+export type { ColumnArray, ShapedColumn } from "./arrays.ts";
+export {
+  type BatchPlan,
+  type BatchPlanOptions,
+  batchPlan,
+  type EvaluationPlan,
+  evaluationPlan,
+  type PlannedBatch,
+  type Span,
+} from "./batch-plan.ts";
+export {
+  type BatchReader,
+  type EvaluationReader,
+  openBatches,
+  openEvaluation,
+  type PackedColumn,
+  type PackedRows,
+  packedLayout,
+  packRows,
+} from "./batches.ts";
+export {
+  bytesOf,
+  bytesPerSample,
+  type ColumnDType,
+  type ColumnType,
+  type ColumnTypes,
+  columnDTypes,
+  elementsPerSample,
+  type Scalar,
+} from "./column.ts";
+export type { CsvColumn, CsvOptions } from "./csv-options.ts";
+export type { Dataset } from "./dataset.ts";
+export type { Row, RowColumn } from "./rows.ts";
+export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
