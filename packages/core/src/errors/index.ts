@@ -1,0 +1,41 @@
+/**
+ * Every error Tutti raises on purpose, with the one line docs/errors.md lists for it (a test compares the two).
+ * A new error adds its code here, its row there.
+ */
+export const errorCodes = {
+  BAD_OPTION: "a command-line option or a value of the definition is unknown or of the wrong kind",
+  BAD_RUN_FILE: "the run file cannot be loaded or does not export a definition",
+  CONNECTION_LOST: "a connection to a coordinator or worker failed or was closed by the other side",
+  DATA_INVALID: "a data file holds a value that cannot be read as declared",
+  DATA_MISSING: "a data file or a column does not exist",
+  GRAPH_INVALID: "a graph received or read is malformed, too large, or uses an operator that is not allowed",
+  INTERNAL: "an invariant of Tutti itself does not hold",
+  MIXES_SAMPLES: "the step function combines values of different samples",
+  NO_GRADIENT: "a trainable parameter or operator has no gradient on the path to the loss",
+  NON_FINITE: "a loss or gradient is NaN or infinite",
+  PROTOCOL: "the other side of a connection broke the protocol or speaks another version",
+  SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/**
+ * The one error class. `message` says what was expected, what was found, where, and what to do.
+ * `details` is for programs; only `{code, message}` crosses the wire.
+ */
+export class TuttiError extends Error {
+  override readonly name = "TuttiError";
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** True for a TuttiError of any copy of this package: by name and code, never by `instanceof`. */
+export function isTuttiError(error: unknown): error is TuttiError {
+  return error instanceof Error && error.name === "TuttiError" && "code" in error;
+}

@@ -1,0 +1,2 @@
+export * from "./arena.ts";
+export type { SharedMemory } from "./web-assembly.ts";

@@ -1,0 +1,3 @@
+export * from "./layout.ts";
+export * from "./shard-program.ts";
+export * from "./tree.ts";

@@ -1,0 +1,42 @@
+import type { DType } from "../graph/shape.ts";
+
+/** A tensor that is fed or fetched, its size known. */
+export interface ProgramTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** A float32 tensor that is a view into a flat buffer. Offset and length count floats; the offset is a multiple of 16. */
+export interface ProgramView {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** All of a shard program but its graph: what a lane needs to feed and fetch. JSON. */
+export interface ProgramManifest {
+  readonly mode: "train" | "evaluate";
+  /** N: samples in the shard. */
+  readonly samples: number;
+  /** Batch columns, the first axis counting samples. */
+  readonly columns: readonly ProgramTensor[];
+  /** Inputs that are views into the flat parameter buffer, at their layout offsets. */
+  readonly parameters: readonly ProgramView[];
+  /** Outputs that are views into one flat buffer of sums over the shard: the gradients, at the layout's offsets. */
+  readonly sums: readonly ProgramView[];
+  /** Length of the buffer of sums in floats; a multiple of 16, 0 for evaluation. */
+  readonly sumsFloats: number;
+  /** The one float32 vector of small sums: Σ weight·loss, Σ weight, then every metric's sums. */
+  readonly scalars: { readonly name: string; readonly length: number };
+  /** Outputs kept per sample, for metrics that are finished on the coordinator. */
+  readonly collects: readonly ProgramTensor[];
+}
+
+/** What a lane runs for one shard: a pure function of parameters and columns, as ONNX bytes and a manifest. */
+export interface ShardProgram extends ProgramManifest {
+  /** SHA-256 (hex) of the ONNX bytes and the manifest. */
+  readonly id: string;
+  readonly onnx: Uint8Array;
+}

@@ -1,0 +1,72 @@
+import type { Connection, ConnectionHandlers } from "./connection.ts";
+import type { Message, ToCoordinator, ToWorker } from "./messages.ts";
+
+/** The two ends of a connection within one process. Messages arrive in order, in later tasks, never within `send`. */
+export function connectionPair(): { coordinatorEnd: Connection<ToWorker, ToCoordinator>; workerEnd: Connection<ToCoordinator, ToWorker> } {
+  const coordinatorEnd = new LocalEnd<ToWorker, ToCoordinator>();
+  const workerEnd = new LocalEnd<ToCoordinator, ToWorker>();
+  coordinatorEnd.peer = workerEnd;
+  workerEnd.peer = coordinatorEnd;
+  return { coordinatorEnd, workerEnd };
+}
+
+interface Parcel<M> {
+  readonly message: M;
+  readonly payload: Uint8Array | undefined;
+  readonly onFlushed: (() => void) | undefined;
+}
+
+class LocalEnd<Out extends Message, In extends Message> implements Connection<Out, In> {
+  peer: LocalEnd<In, Out> | undefined;
+  #handlers: ConnectionHandlers<In> | undefined;
+  #closed = false;
+  #inbox: Parcel<In>[] = [];
+  #scheduled = false;
+
+  readonly bufferedBytes = 0;
+
+  listen(handlers: ConnectionHandlers<In>): void {
+    this.#handlers = handlers;
+  }
+
+  send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void {
+    if (!this.#closed) this.peer?.receive({ message, payload, onFlushed });
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.peer?.receive(undefined, reason);
+    setImmediate(() => this.#handlers?.closed(reason));
+  }
+
+  destroy(): void {
+    this.close("destroyed");
+  }
+
+  receive(parcel: Parcel<In> | undefined, closeReason = ""): void {
+    if (parcel === undefined) {
+      setImmediate(() => {
+        if (this.#closed) return;
+        this.#closed = true;
+        this.#handlers?.closed(closeReason);
+      });
+      return;
+    }
+    this.#inbox.push(parcel);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#drain());
+  }
+
+  #drain(): void {
+    this.#scheduled = false;
+    const parcels = this.#inbox;
+    this.#inbox = [];
+    for (const { message, payload, onFlushed } of parcels) {
+      if (this.#closed) return;
+      this.#handlers?.message(message, payload);
+      onFlushed?.();
+    }
+  }
+}

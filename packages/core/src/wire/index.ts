@@ -1,0 +1,4 @@
+export * from "./codec.ts";
+export * from "./connection.ts";
+export * from "./connection-pair.ts";
+export * from "./messages.ts";

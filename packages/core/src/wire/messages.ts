@@ -1,0 +1,105 @@
+import * as v from "valibot";
+
+/** Version of this protocol; also in the WebSocket subprotocol name. Any change of a message raises it. */
+export const protocolVersion = 1;
+export const subprotocol = `tutti.v${protocolVersion}`;
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const text = v.pipe(v.string(), v.maxLength(4096));
+const identifier = v.pipe(v.string(), v.maxLength(128));
+const hex = v.pipe(v.string(), v.maxLength(128), v.regex(/^[0-9a-f]*$/));
+const bytes = v.instance(Uint8Array);
+const dims = v.pipe(v.array(count), v.maxLength(16));
+const dtype = v.picklist(["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"]);
+
+const programTensor = v.object({
+  name: text,
+  dtype,
+  shape: dims,
+  range: v.optional(v.tuple([v.number(), v.number()])),
+});
+const programView = v.object({ name: text, shape: dims, offset: count, length: count });
+
+/** All of a shard program but its graph. */
+export const manifestSchema = v.object({
+  mode: v.picklist(["train", "evaluate"]),
+  samples: v.pipe(count, v.minValue(1)),
+  columns: v.pipe(v.array(programTensor), v.maxLength(4096)),
+  parameters: v.pipe(v.array(programView), v.maxLength(100_000)),
+  sums: v.pipe(v.array(programView), v.maxLength(100_000)),
+  sumsFloats: count,
+  scalars: v.object({ name: text, length: count }),
+  collects: v.pipe(v.array(programTensor), v.maxLength(4096)),
+});
+
+/** Which answer a message belongs to: coordinator generation, round and the parameters' step. Others are stale. */
+const position = { generation: count, round: count, step: count };
+const node = { lo: count, hi: count };
+
+const toWorker = [
+  v.object({
+    type: v.literal("welcome"),
+    protocol: count,
+    run: identifier,
+    generation: count,
+    worker: identifier,
+    parameterFloats: count,
+    sumsFloats: count,
+    chunkFloats: v.pipe(count, v.minValue(16)),
+    inlineBytes: count,
+    programs: count,
+    heartbeatMs: v.pipe(count, v.minValue(1)),
+    silenceMs: v.pipe(count, v.minValue(1)),
+  }),
+  v.object({ type: v.literal("program"), id: hex, manifest: manifestSchema, payloadBytes: count }),
+  v.object({ type: v.literal("canary"), program: hex, last: v.boolean(), payloadBytes: count }),
+  v.object({ type: v.literal("parameters"), generation: count, step: count, chunk: count, payloadBytes: count }),
+  v.object({ type: v.literal("batch"), generation: count, round: count, shard: count, program: hex, payloadBytes: count, inline: v.optional(bytes) }),
+  v.object({ type: v.literal("lease"), ...position, ...node }),
+  v.object({ type: v.literal("update"), generation: count, step: count, chunk: count, payloadBytes: count, inline: v.optional(bytes) }),
+  v.object({ type: v.literal("commit"), generation: count, step: count, round: count, hash: hex }),
+  v.object({ type: v.literal("abort"), generation: count, round: count }),
+  v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
+  v.object({ type: v.literal("goodbye"), code: identifier, message: text, rejoin: v.boolean() }),
+] as const;
+
+const toCoordinator = [
+  v.object({
+    type: v.literal("hello"),
+    protocol: count,
+    host: text,
+    pid: count,
+    lanes: v.pipe(count, v.minValue(1), v.maxValue(4096)),
+    engine: text,
+    node: text,
+    /** Identity of this worker process, kept when it reconnects. */
+    instance: identifier,
+  }),
+  v.object({ type: v.literal("ready"), numericClass: hex }),
+  v.object({
+    type: v.literal("result"),
+    ...position,
+    ...node,
+    scalars: bytes,
+    collects: v.optional(v.pipe(v.array(bytes), v.maxLength(65_536))),
+    computeMs: v.pipe(v.number(), v.minValue(0)),
+    chunks: count,
+    inline: v.optional(bytes),
+  }),
+  v.object({ type: v.literal("partial"), ...position, ...node, chunk: count, payloadBytes: count }),
+  v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: text }),
+  v.object({ type: v.literal("differs"), generation: count, step: count, hash: hex }),
+  v.object({ type: v.literal("leaving"), reason: text }),
+  v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
+] as const;
+
+export const toWorkerSchema = v.variant("type", [...toWorker]);
+export const toCoordinatorSchema = v.variant("type", [...toCoordinator]);
+
+/** What a coordinator says. */
+export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
+/** What a worker says. */
+export type ToCoordinator = v.InferOutput<typeof toCoordinatorSchema>;
+export type Message = ToWorker | ToCoordinator;
+
+export type MessageOf<T extends Message, Type extends T["type"]> = Extract<T, { type: Type }>;
