@@ -1,0 +1,52 @@
+/** dst[i] = a[i] + b[i], float32. dst may be a or b. */
+export function add(dst: usize, a: usize, b: usize, count: usize): void {
+  const bytes = count << 2;
+  for (let at: usize = 0; at < bytes; at += 32) {
+    const low = f32x4.add(v128.load(a + at), v128.load(b + at));
+    const high = f32x4.add(v128.load(a + at, 16), v128.load(b + at, 16));
+    v128.store(dst + at, low);
+    v128.store(dst + at, high, 16);
+  }
+}
+
+export function copy(dst: usize, src: usize, count: usize): void {
+  memory.copy(dst, src, count << 2);
+}
+
+/**
+ * Σ (x[i] / divisor)², the quotient in float32, squares and sums in float64. Element i goes to lane i mod 8, in
+ * increasing i; lanes are added as ((0+2)+(4+6)) + ((1+3)+(5+7)).
+ */
+export function sumOfSquares(address: usize, count: usize, divisor: f32): f64 {
+  const end = address + (count << 2);
+  const by = f32x4.splat(divisor);
+  let lanes01 = f64x2.splat(0);
+  let lanes23 = f64x2.splat(0);
+  let lanes45 = f64x2.splat(0);
+  let lanes67 = f64x2.splat(0);
+  for (let at = address; at < end; at += 32) {
+    const low = f32x4.div(v128.load(at), by);
+    const high = f32x4.div(v128.load(at, 16), by);
+    const x01 = f64x2.promote_low_f32x4(low);
+    const x23 = f64x2.promote_low_f32x4(v128.shuffle<i64>(low, low, 1, 0));
+    const x45 = f64x2.promote_low_f32x4(high);
+    const x67 = f64x2.promote_low_f32x4(v128.shuffle<i64>(high, high, 1, 0));
+    lanes01 = f64x2.add(lanes01, f64x2.mul(x01, x01));
+    lanes23 = f64x2.add(lanes23, f64x2.mul(x23, x23));
+    lanes45 = f64x2.add(lanes45, f64x2.mul(x45, x45));
+    lanes67 = f64x2.add(lanes67, f64x2.mul(x67, x67));
+  }
+  const sums = f64x2.add(f64x2.add(lanes01, lanes23), f64x2.add(lanes45, lanes67));
+  return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
+}
+
+/** Index of the first NaN or infinity, or -1. */
+export function firstNonFinite(address: usize, count: usize): i32 {
+  const end = address + (count << 2);
+  const exponent = i32x4.splat(0x7f800000);
+  for (let at = address; at < end; at += 16) {
+    const found = i32x4.eq(v128.and(v128.load(at), exponent), exponent);
+    if (v128.any_true(found)) return i32((at - address) >>> 2) + ctz(i32x4.bitmask(found));
+  }
+  return -1;
+}

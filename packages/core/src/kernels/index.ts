@@ -1,0 +1,1 @@
+export { createKernels, type Kernels } from "./kernels.ts";
