@@ -11,7 +11,7 @@ import {
   writeScalar,
 } from "./column.ts";
 import { contiguousColumn, memoryDataset, type StoredColumn } from "./dataset.ts";
-import { type DataSource, type PlainObject, refuseOtherDescription, requireColumns } from "./source.ts";
+import { type DataSource, isRecord, type PlainObject, refuseOtherDescription, requireColumns } from "./source.ts";
 
 /** A typed array with a column dtype; int64 comes as BigInt64Array. */
 export type ColumnArray =
@@ -95,11 +95,15 @@ function shapedColumn(name: string, column: ColumnArray | ShapedColumn): ShapedC
       `${where}: ${column.constructor.name} has no dtype here; use one of ${columnDTypes.join(", ")}`,
     );
   }
-  if (!isColumnDType(column.dtype)) {
+  const dtype: unknown = isRecord(column) ? column.dtype : column;
+  if (!isColumnDType(dtype)) {
     throw new TuttiError(
       "BAD_OPTION",
-      `${where}: expected a typed array or { dtype, shape, values } with dtype one of ${columnDTypes.join(", ")}, found dtype ${String(column.dtype)}`,
+      `${where}: expected a typed array or { dtype, shape, values } with dtype one of ${columnDTypes.join(", ")}, found ${String(dtype)}`,
     );
+  }
+  if (!ArrayBuffer.isView(column.values) && !Array.isArray(column.values)) {
+    throw new TuttiError("BAD_OPTION", `${where}: expected "values" to be an array or typed array`);
   }
   if (!isSampleShape(column.shape)) {
     throw new TuttiError(
