@@ -110,7 +110,7 @@ function rmspropLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(v128.load(sum + at), p, divisors, clipScales, clipValues, coupled);
-    const s = f32x4.add(f32x4.mul(keep, v128.load(square + at)), f32x4.mul(fresh, f32x4.mul(g, g)));
+    const s = f32x4.add(f32x4.mul(keep, v128.load(square + at)), f32x4.mul(f32x4.mul(fresh, g), g));
     v128.store(nextSquare + at, s);
     let variance = s;
     if (centered) {
