@@ -1,0 +1,93 @@
+import { TuttiError } from "../errors/index.ts";
+import { createKernels, type Kernels } from "../kernels/index.ts";
+import type { SharedMemory } from "../memory/index.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import { children, isLeaf, type TreeNode } from "../step/tree.ts";
+import { type BoundProgram, bindProgram, ParameterCopies } from "./bound-program.ts";
+import type { Lane } from "./lane.ts";
+import { failureOf, type Piece, type PieceOutcome } from "./piece.ts";
+import type { Engine } from "./runtime.ts";
+import { sharedMemory, type TensorMemory } from "./tensor-memory.ts";
+
+/** Computes pieces in the thread that it was made in, one at a time. */
+export class Executor implements Lane {
+  readonly #engine: Engine;
+  readonly #arena: TensorMemory;
+  readonly #kernels: Kernels;
+  readonly #copies: ParameterCopies | undefined;
+  readonly #programs = new Map<string, BoundProgram>();
+
+  /** @param zeroCopy false to copy even where the runtime would take shared memory. */
+  constructor(engine: Engine, memory: SharedMemory, zeroCopy: boolean) {
+    this.#engine = engine;
+    this.#arena = sharedMemory(memory);
+    this.#kernels = createKernels(memory);
+    this.#copies = zeroCopy && engine.zeroCopy ? undefined : new ParameterCopies(this.#arena);
+  }
+
+  /** Throws ENGINE_FAILED. */
+  async load(program: ShardProgram): Promise<void> {
+    if (this.#programs.has(program.id)) return;
+    this.#programs.set(program.id, await bindProgram(this.#engine, program, this.#arena, this.#copies));
+  }
+
+  /** Never throws: the lane is as good as before whatever the outcome. */
+  async run(piece: Piece): Promise<PieceOutcome> {
+    const cancelled = this.#word(piece.cancelled);
+    try {
+      if (!(await this.#sum(piece, piece.node, piece.buffers, cancelled))) return { status: "cancelled" };
+      if (piece.sumsFloats > 0) this.#join(piece);
+      return { status: "done" };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const program of this.#programs.values()) await program.close();
+    this.#programs.clear();
+  }
+
+  /** Leaves the sums of `node` in the first of `buffers`; false if cancelled before the end. */
+  async #sum(piece: Piece, node: TreeNode, buffers: readonly number[], cancelled: Int32Array): Promise<boolean> {
+    if (isLeaf(node)) {
+      if (Atomics.load(cancelled, 0) !== 0) return false;
+      await this.#shard(piece, node.lo, buffers[0] ?? 0);
+      return true;
+    }
+    const [left, right] = children(node);
+    if (!(await this.#sum(piece, left, buffers, cancelled))) return false;
+    const others = buffers.slice(1);
+    if (!(await this.#sum(piece, right, others, cancelled))) return false;
+    if (piece.sumsFloats > 0) this.#add(piece, buffers[0], others[0]);
+    return true;
+  }
+
+  async #shard(piece: Piece, index: number, sums: number): Promise<void> {
+    const shard = piece.shards[index - piece.node.lo];
+    const bound = shard && this.#programs.get(shard.programId);
+    if (shard === undefined || bound === undefined) {
+      throw new TuttiError("INTERNAL", `shard ${index}: program ${shard?.programId} was not loaded in this lane`);
+    }
+    const { columns, scalars, collects } = shard;
+    await bound.run({ columns, parameters: piece.parameters, sums, scalars, collects }, piece.generation);
+  }
+
+  /** Goes up from the piece as long as the other half of each join is finished too. */
+  #join(piece: Piece): void {
+    for (const { finished, left, right } of piece.joins) {
+      if (Atomics.add(this.#word(finished), 0, 1) === 0) return; // the other half will do the rest
+      this.#add(piece, left, right);
+    }
+  }
+
+  #add(piece: Piece, left: number | undefined, right: number | undefined): void {
+    if (left === undefined || right === undefined)
+      throw new TuttiError("INTERNAL", "a piece came with too few buffers");
+    this.#kernels.add(left, left, right, piece.sumsFloats);
+  }
+
+  #word(address: number): Int32Array {
+    return this.#arena.view("int32", address, 1) as Int32Array;
+  }
+}

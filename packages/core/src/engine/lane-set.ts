@@ -1,0 +1,149 @@
+import { TuttiError } from "../errors/index.ts";
+import type { Arena } from "../memory/index.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import { type Block, BufferPool } from "./buffer-pool.ts";
+import type { Lane } from "./lane.ts";
+import type { Lanes, NodeResult, NodeTask } from "./lanes.ts";
+import { type EngineFailure, failureOf, type Piece, type PieceOutcome } from "./piece.ts";
+import { type ProgramBuffers, programBuffers, TaskPlan } from "./task-plan.ts";
+
+/** A piece that waits for a lane. */
+interface Waiting {
+  readonly plan: TaskPlan;
+  /** Called when a lane is free: only then are the lane's own buffers taken. */
+  readonly make: () => { readonly piece: Piece; readonly scratch: readonly Block[] };
+  readonly finish: (outcome: PieceOutcome) => void;
+}
+
+/** Deals pieces to lanes: a lane that becomes free takes the piece that has waited longest. */
+export class LaneSet implements Lanes {
+  readonly count: number;
+  readonly #arena: Arena;
+  readonly #lanes: readonly Lane[];
+  readonly #idle: Lane[];
+  readonly #pool: BufferPool;
+  readonly #loading = new Map<string, Promise<void>>();
+  readonly #programs = new Map<string, ProgramBuffers>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #waiting: Waiting[] = [];
+  #closed: Promise<void> | undefined;
+
+  constructor(arena: Arena, lanes: readonly Lane[]) {
+    this.count = lanes.length;
+    this.#arena = arena;
+    this.#lanes = lanes;
+    this.#idle = [...lanes];
+    this.#pool = new BufferPool(arena);
+  }
+
+  load(program: ShardProgram): Promise<void> {
+    const known = this.#loading.get(program.id);
+    if (known !== undefined) return known;
+    const loading = this.#track(this.#loadEverywhere(program));
+    this.#loading.set(program.id, loading);
+    loading.catch(() => this.#loading.delete(program.id));
+    return loading;
+  }
+
+  compute(task: NodeTask): Promise<NodeResult> {
+    return this.#track(this.#compute(task));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#drainAndClose();
+    return this.#closed;
+  }
+
+  async #loadEverywhere(program: ShardProgram): Promise<void> {
+    this.#refuseWhenClosed();
+    const buffers = programBuffers(program);
+    const loads = await Promise.allSettled(this.#lanes.map((lane) => lane.load(program)));
+    for (const load of loads) if (load.status === "rejected") throw load.reason;
+    this.#programs.set(program.id, buffers);
+  }
+
+  async #compute(task: NodeTask): Promise<NodeResult> {
+    this.#refuseWhenClosed();
+    task.abort?.throwIfAborted();
+    const plan = new TaskPlan(task, this.count, this.#arena, this.#pool, this.#programs);
+    const abort = (): void => this.#cancel(plan);
+    task.abort?.addEventListener("abort", abort, { once: true });
+    const startMs = performance.now();
+    const outcomes = await Promise.all(plan.pieces.map((node) => this.#queue(plan, () => plan.piece(node))));
+    const computeMs = performance.now() - startMs;
+    task.abort?.removeEventListener("abort", abort);
+
+    const scalars = plan.readScalars();
+    plan.releaseInner();
+    const failure = outcomes.find((outcome): outcome is EngineFailure => outcome.status === "failed");
+    if (failure !== undefined || task.abort?.aborted === true) {
+      plan.releaseResults();
+      if (failure !== undefined) throw new TuttiError(failure.code, failure.message, failure.details);
+      throw task.abort?.reason;
+    }
+    let released = false;
+    const release = (): void => {
+      if (!released) plan.releaseResults();
+      released = true;
+    };
+    return { sums: plan.sums, scalars, collects: plan.collects, computeMs, release };
+  }
+
+  #queue(plan: TaskPlan, make: Waiting["make"]): Promise<PieceOutcome> {
+    return new Promise((finish) => {
+      this.#waiting.push({ plan, make, finish });
+      this.#deal();
+    });
+  }
+
+  #deal(): void {
+    while (this.#waiting.length > 0) {
+      const lane = this.#idle.pop();
+      if (lane === undefined) return;
+      const next = this.#waiting.shift();
+      if (next !== undefined) void this.#runOn(lane, next);
+    }
+  }
+
+  async #runOn(lane: Lane, { plan, make, finish }: Waiting): Promise<void> {
+    const outcome = await this.#run(lane, make).catch(failureOf);
+    this.#idle.push(lane);
+    if (outcome.status === "failed") this.#cancel(plan); // the other pieces would be thrown away
+    finish(outcome);
+    this.#deal();
+  }
+
+  async #run(lane: Lane, make: Waiting["make"]): Promise<PieceOutcome> {
+    const { piece, scratch } = make();
+    const outcome = await lane.run(piece);
+    this.#pool.giveBack(scratch);
+    return outcome;
+  }
+
+  /** Pieces that wait are dropped; those that run stop before their next shard. */
+  #cancel(plan: TaskPlan): void {
+    plan.cancel();
+    const dropped = this.#waiting.filter((waiting) => waiting.plan === plan);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.plan !== plan);
+    for (const { finish } of dropped) finish({ status: "cancelled" });
+  }
+
+  async #drainAndClose(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
+  }
+
+  #track<Result>(work: Promise<Result>): Promise<Result> {
+    this.#underWay.add(work);
+    const forget = (): void => {
+      this.#underWay.delete(work);
+    };
+    work.then(forget, forget);
+    return work;
+  }
+
+  #refuseWhenClosed(): void {
+    if (this.#closed !== undefined)
+      throw new TuttiError("INTERNAL", "lanes were asked to compute after they were closed");
+  }
+}

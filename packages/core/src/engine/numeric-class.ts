@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import type { Arena } from "../memory/index.ts";
+import { randomStream } from "../random/index.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import type { Lanes } from "./lanes.ts";
+import { elementsOf, packedCollects } from "./packed-tensors.ts";
+import { engineVersion } from "./runtime.ts";
+import { sharedMemory } from "./tensor-memory.ts";
+
+/** What the canary computes: the run's own programs, loaded in the lanes, each on one given batch of data. */
+export interface Canary {
+  readonly lanes: Lanes;
+  readonly arena: Arena;
+  readonly programs: readonly CanaryProgram[];
+  /** A flat parameter buffer that the canary may overwrite. */
+  readonly parameters: number;
+  /** As in a NodeTask; the buffer must be given a new one afterwards. */
+  readonly generation: number;
+}
+
+export interface CanaryProgram {
+  readonly program: ShardProgram;
+  /** Address of a block packed as `packedColumns` says. */
+  readonly columns: number;
+}
+
+/**
+ * SHA-256 (hex) of the engine's version and of all that the programs give on parameters drawn from Philox, uniform in
+ * [−0.1, 0.1) and keyed by name. Two machines of one numeric class compute the same bits; CPU families differ.
+ * Throws what `Lanes.compute` throws.
+ */
+export async function numericClass({ lanes, arena, programs, parameters, generation }: Canary): Promise<string> {
+  const hash = createHash("sha256").update(`onnxruntime ${engineVersion()}`);
+  const memory = sharedMemory(arena.memory);
+  const named = new Map(programs.flatMap(({ program }) => program.parameters.map((view) => [view.offset, view])));
+  for (const { name, offset, length } of named.values()) {
+    const values = new Float32Array(length);
+    randomStream(0, "canary", name).fillUniform(values, -0.1, 0.1);
+    arena.floats(parameters + 4 * offset, length).set(values);
+  }
+  for (const { program, columns } of programs) {
+    const shards = new Map([[0, { programId: program.id, columns }]]);
+    const result = await lanes.compute({ node: { lo: 0, hi: 1 }, shards, parameters, generation });
+    const add = (tensor: string, values: ReturnType<typeof memory.view>) =>
+      hash.update(`\n${program.mode} ${program.samples} ${tensor}\n`).update(canonicalBytes(values));
+    add(program.scalars.name, result.scalars);
+    for (const { name, offset, length } of program.sums) {
+      add(name, memory.view("float32", result.sums + 4 * offset, length));
+    }
+    const { offsets } = packedCollects(program);
+    program.collects.forEach(({ name, dtype, shape }, index) => {
+      const address = (result.collects[0] ?? 0) + (offsets[index] ?? 0);
+      add(name, memory.view(dtype, address, elementsOf(shape)));
+    });
+    result.release();
+  }
+  return hash.digest("hex");
+}
+
+/** A copy's bytes. NaN payloads depend on the CPU and mean nothing: assignment to a typed array need not keep them. */
+function canonicalBytes(values: ReturnType<ReturnType<typeof sharedMemory>["view"]>): Uint8Array {
+  const copy = values.slice();
+  if (copy instanceof Float32Array) {
+    const bits = new Uint32Array(copy.buffer, copy.byteOffset, copy.length);
+    for (let i = 0; i < copy.length; i++) if (Number.isNaN(copy[i])) bits[i] = 0x7fc00000;
+  }
+  if (copy instanceof Float64Array) {
+    const bits = new BigUint64Array(copy.buffer, copy.byteOffset, copy.length);
+    for (let i = 0; i < copy.length; i++) if (Number.isNaN(copy[i])) bits[i] = 0x7ff8000000000000n;
+  }
+  return new Uint8Array(copy.buffer, copy.byteOffset, copy.byteLength);
+}

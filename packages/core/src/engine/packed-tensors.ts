@@ -1,0 +1,36 @@
+import { alignUp } from "../memory/index.ts";
+import type { ProgramTensor } from "../step/shard-program.ts";
+import { bytesPerElement } from "./tensor-memory.ts";
+
+/** Where tensors lie in one block that starts on 64 bytes. */
+export interface PackedTensors {
+  /** Byte offset of each tensor, in the order given; multiples of 64. */
+  readonly offsets: readonly number[];
+  /** End of the last tensor, in bytes: nothing follows it. */
+  readonly totalBytes: number;
+}
+
+/** Packs tensors in the order given, each on the next multiple of 64 bytes. Coordinator and lanes both follow it. */
+export function packedTensors(tensors: readonly ProgramTensor[]): PackedTensors {
+  let end = 0;
+  const offsets = tensors.map(({ dtype, shape }) => {
+    const offset = alignUp(end);
+    end = offset + elementsOf(shape) * bytesPerElement(dtype);
+    return offset;
+  });
+  return { offsets, totalBytes: end };
+}
+
+/** The block of a shard's batch data: the program's columns in the manifest's order. */
+export function packedColumns(program: { readonly columns: readonly ProgramTensor[] }): PackedTensors {
+  return packedTensors(program.columns);
+}
+
+/** The block of a shard's per-sample outputs: the program's collects in the manifest's order. */
+export function packedCollects(program: { readonly collects: readonly ProgramTensor[] }): PackedTensors {
+  return packedTensors(program.collects);
+}
+
+export function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}

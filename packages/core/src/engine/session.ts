@@ -1,0 +1,99 @@
+import type * as Ort from "onnxruntime-node";
+import { isTuttiError, TuttiError } from "../errors/index.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import { type Engine, firstLine, sessionOptions } from "./runtime.ts";
+
+export type Tensors = Readonly<Record<string, Ort.Tensor>>;
+
+/** A compiled graph. Belongs to the thread that opened it; recreating sessions leaks, so they live as long as the run. */
+export class Session {
+  readonly id: string;
+  readonly #session: Ort.InferenceSession;
+
+  private constructor(id: string, session: Ort.InferenceSession) {
+    this.id = id;
+    this.#session = session;
+  }
+
+  /** Compiles `program`. Throws ENGINE_FAILED when the engine refuses it or it disagrees with its manifest. */
+  static async open(engine: Engine, program: ShardProgram): Promise<Session> {
+    let session: Ort.InferenceSession;
+    try {
+      session = await engine.runtime.InferenceSession.create(program.onnx, sessionOptions);
+    } catch (error) {
+      throw engineFailed(program.id, "does not compile", error);
+    }
+    const disagreement = findDisagreement(session, program);
+    if (disagreement !== undefined) {
+      await session.release();
+      throw engineFailed(program.id, "disagrees with its manifest", disagreement);
+    }
+    return new Session(program.id, session);
+  }
+
+  /** Fills the tensors of `fetches` from `feeds`. Throws ENGINE_FAILED. */
+  async run(feeds: Tensors, fetches: Tensors): Promise<void> {
+    try {
+      await this.#session.run(feeds, fetches); // what it returns are copies of what `fetches` now holds
+    } catch (error) {
+      throw engineFailed(this.id, "does not run", error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+export function engineFailed(programId: string, what: string, cause: unknown): TuttiError {
+  if (isTuttiError(cause)) return cause;
+  return new TuttiError(
+    "ENGINE_FAILED",
+    `program ${programId.slice(0, 12)} ${what}: ${firstLine(cause)}`,
+    { programId },
+    { cause },
+  );
+}
+
+/** The first input or output that manifest and graph know differently: feeding it would read or write the wrong bytes. */
+function findDisagreement(session: Ort.InferenceSession, program: ShardProgram): string | undefined {
+  const float32 = (name: string, shape: readonly number[]) => ({ name, dtype: "float32", shape });
+  const fed = [...program.columns, ...program.parameters.map(({ name, shape }) => float32(name, shape))];
+  const fetched = [
+    ...program.sums.map(({ name, shape }) => float32(name, shape)),
+    float32(program.scalars.name, [program.scalars.length]),
+    ...program.collects,
+  ];
+  for (const view of [...program.parameters, ...program.sums]) {
+    const elements = view.shape.reduce((product, size) => product * size, 1);
+    if (view.length !== elements) return `${view.name} has ${elements} elements, the manifest gives it ${view.length}`;
+  }
+  return (
+    compare("input", session.inputMetadata, fed, false) ?? compare("output", session.outputMetadata, fetched, true)
+  );
+}
+
+function compare(
+  kind: "input" | "output",
+  found: readonly Ort.InferenceSession.ValueMetadata[],
+  listed: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[],
+  all: boolean,
+): string | undefined {
+  const byName = new Map(listed.map((tensor) => [tensor.name, tensor]));
+  for (const value of found) {
+    const tensor = byName.get(value.name);
+    if (tensor === undefined) return `${kind} ${value.name} is not in the manifest`;
+    if (!value.isTensor) return `${kind} ${value.name} is no tensor`;
+    const agrees =
+      value.type === tensor.dtype &&
+      value.shape.length === tensor.shape.length &&
+      value.shape.every((size, axis) => typeof size === "string" || size === tensor.shape[axis]);
+    if (!agrees) {
+      return `${kind} ${value.name} is ${value.type}[${value.shape}], the manifest says ${tensor.dtype}[${tensor.shape}]`;
+    }
+    byName.delete(value.name);
+  }
+  // A column that the graph does not use is no harm; an output that is missing would keep an old sum.
+  const [unfound] = byName.keys();
+  return all && unfound !== undefined ? `${kind} ${unfound} is not in the graph` : undefined;
+}

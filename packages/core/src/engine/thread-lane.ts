@@ -1,0 +1,59 @@
+import { fileURLToPath } from "node:url";
+import type { Piscina } from "piscina";
+import { TuttiError } from "../errors/index.ts";
+import type { SharedMemory } from "../memory/index.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import type { Lane } from "./lane.ts";
+import type { LaneThreadData } from "./lane-thread.ts";
+import type { EngineFailure, Piece, PieceOutcome } from "./piece.ts";
+
+/** A piscina pool of exactly one thread, which holds the sessions. */
+export class ThreadLane implements Lane {
+  readonly #pool: Piscina;
+
+  private constructor(pool: Piscina) {
+    this.#pool = pool;
+  }
+
+  /** Starts the thread and loads the engine in it. Throws ENGINE_MISSING. */
+  static async open(memory: SharedMemory, zeroCopy: boolean): Promise<ThreadLane> {
+    const piscina = await import("piscina"); // 20 ms that a process without lanes need not spend
+    const workerData: LaneThreadData = { memory, zeroCopy };
+    const filename = fileURLToPath(laneThreadUrl(import.meta.url));
+    const lane = new ThreadLane(
+      new piscina.Piscina({ filename, minThreads: 1, maxThreads: 1, workerData, atomics: "sync" }),
+    );
+    try {
+      await lane.#call("start");
+      return lane;
+    } catch (error) {
+      await lane.#pool.destroy();
+      throw error;
+    }
+  }
+
+  async load(program: ShardProgram): Promise<void> {
+    await this.#call("load", program);
+  }
+
+  run(piece: Piece): Promise<PieceOutcome> {
+    return this.#pool.run(piece, { name: "run" });
+  }
+
+  async close(): Promise<void> {
+    await this.#call("close");
+    await this.#pool.close(); // the thread is idle: ending it during a run would abort the process
+  }
+
+  async #call(name: "start" | "load" | "close", argument?: ShardProgram): Promise<void> {
+    const failure: EngineFailure | undefined = await this.#pool.run(argument, { name });
+    if (failure !== undefined) throw new TuttiError(failure.code, failure.message, failure.details);
+  }
+}
+
+/** The built thread entry, beside the built caller; for a caller run from its source, where the build puts it. */
+export function laneThreadUrl(callerUrl: string): URL {
+  return callerUrl.endsWith(".ts")
+    ? new URL("../../dist/engine/lane-thread.js", callerUrl)
+    : new URL("lane-thread.js", callerUrl);
+}
