@@ -5,14 +5,20 @@
 export const errorCodes = {
   BAD_OPTION: "a command-line option or a value of the definition is unknown or of the wrong kind",
   BAD_RUN_FILE: "the run file cannot be loaded or does not export a definition",
+  CHECKPOINT_INVALID: "a checkpoint file is missing, damaged, cut off or of another format",
+  CHECKPOINT_WRITE_FAILED: "a checkpoint could not be written; the ones before it are untouched",
   CONNECTION_LOST: "a connection to a coordinator or worker failed or was closed by the other side",
   DATA_INVALID: "a data file holds a value that cannot be read as declared",
   DATA_MISSING: "a data file or a column does not exist",
+  ENGINE_FAILED: "ONNX Runtime refused a program or failed while running it",
+  ENGINE_MISSING: "ONNX Runtime's native binding does not load on this machine",
   GRAPH_INVALID: "a graph received or read is malformed, too large, or uses an operator that is not allowed",
   INTERNAL: "an invariant of Tutti itself does not hold",
   MIXES_SAMPLES: "the step function combines values of different samples",
   NO_GRADIENT: "a trainable parameter or operator has no gradient on the path to the loss",
   NON_FINITE: "a loss or gradient is NaN or infinite",
+  OUTPUT_LOCKED: "another process uses the output directory",
+  OUTPUT_NOT_WRITABLE: "the output directory or a file in it cannot be made or written",
   PROTOCOL: "the other side of a connection broke the protocol or speaks another version",
   SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
 } as const;
@@ -28,7 +34,12 @@ export class TuttiError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.code = code;
     this.details = details;
