@@ -105,7 +105,7 @@ export class Graph {
       }
       return this.tensor(known);
     }
-    const id = this.#append({ type, source: { kind: "input", role, name } });
+    const id = this.append({ type, source: { kind: "input", role, name } });
     this.#inputs.set(name, id);
     return this.tensor(id);
   }
@@ -119,7 +119,7 @@ export class Graph {
         `${this.at("constant")}: ${values.length} values for shape ${shapeToString(shape)}`,
       );
     }
-    return this.tensor(this.#append({ type: { dtype, shape }, source: { kind: "constant", values } }));
+    return this.tensor(this.append({ type: { dtype, shape }, source: { kind: "constant", values } }));
   }
 
   /** A rank-0 constant; floats are rounded to the dtype. Throws SHAPE_MISMATCH for a number that an integer dtype lacks. */
@@ -159,7 +159,7 @@ export class Graph {
     const outputs: number[] = [];
     const node: Node = { op, inputs: inputs.map((input) => input?.id), outputs, attributes, scope: this.scope };
     for (const [output, type] of types.entries())
-      outputs.push(this.#append({ type, source: { kind: "node", node, output } }));
+      outputs.push(this.append({ type, source: { kind: "node", node, output } }));
     this.#nodes.push(node);
     return outputs.map((id) => this.tensor(id));
   }
@@ -181,7 +181,8 @@ export class Graph {
     return scope === "" ? opType : `${opType} at ${scope}`;
   }
 
-  #append(value: Value): number {
+  /** Adds a value as it is; inputs and nodes have methods of their own. Returns its id. */
+  append(value: Value): number {
     this.#values.push(value);
     return this.#values.length - 1;
   }

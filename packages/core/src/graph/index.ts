@@ -1,6 +1,18 @@
+export { checkGraph, type GraphLimits } from "./check-graph.ts";
+export { gradients } from "./gradients.ts";
 export * from "./graph.ts";
 export type { Attributes, AttributeValue, Node } from "./node.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
 export { operatorKey, operators } from "./ops/index.ts";
+export {
+  type OnnxAttribute,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValueInfo,
+  readOnnx,
+} from "./read-onnx.ts";
 export * from "./shape.ts";
+export { simplify } from "./simplify.ts";
 export { type GemmOptions, type Operand, Tensor } from "./tensor.ts";
+export { type WriteOptions, writeOnnx } from "./write-onnx.ts";

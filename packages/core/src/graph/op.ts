@@ -49,6 +49,8 @@ export interface Op {
   readonly type: string;
   /** What messages call it: the method of Tensor. By default the type. */
   readonly label?: string;
+  /** The first version of ai.onnx that has it, where that is above 18. */
+  readonly since?: number;
   /** "" is ai.onnx; "com.microsoft" for the runtime's own. */
   readonly domain: "" | "com.microsoft";
   /** Number of tensor inputs (not counting "…Input" attributes): [least, most]. */
