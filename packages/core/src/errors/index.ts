@@ -15,12 +15,16 @@ export const errorCodes = {
   GRAPH_INVALID: "a graph received or read is malformed, too large, or uses an operator that is not allowed",
   INTERNAL: "an invariant of Tutti itself does not hold",
   MIXES_SAMPLES: "the step function combines values of different samples",
-  NO_GRADIENT: "a trainable parameter or operator has no gradient on the path to the loss",
   NON_FINITE: "a loss or gradient is NaN or infinite",
+  NO_GRADIENT: "a trainable parameter or operator has no gradient on the path to the loss",
+  NUMERIC_CLASS: "a machine rounds differently from the one the run started on",
   OUTPUT_LOCKED: "another process uses the output directory",
   OUTPUT_NOT_WRITABLE: "the output directory or a file in it cannot be made or written",
+  PORT_IN_USE: "the port to listen on is taken by another program",
   PROTOCOL: "the other side of a connection broke the protocol or speaks another version",
   SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
+  UNAUTHORIZED: "the coordinator wants another token",
+  UNREACHABLE: "no coordinator answers at the given address",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -1,0 +1,175 @@
+import { bytesOf, type ColumnDType } from "../data/column.ts";
+import { TuttiError } from "../errors/index.ts";
+
+/** A tensor with a name; `data` holds its packed, row-major, little-endian elements. */
+export interface NamedTensor<Bytes extends Uint8Array = Uint8Array> {
+  readonly name: string;
+  readonly dtype: ColumnDType;
+  readonly shape: readonly number[];
+  readonly data: Bytes;
+}
+
+export interface EncodedSafetensors {
+  /** The 8 length bytes and the JSON header, padded with spaces so that the data section starts on 8 bytes. */
+  readonly header: Uint8Array;
+  /** The tensors' own bytes, in order: what follows the header. */
+  readonly data: readonly Uint8Array[];
+}
+
+export interface DecodedSafetensors {
+  /** In the order of their data; views into the bytes that were decoded. */
+  readonly tensors: readonly NamedTensor[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const formatName: Readonly<Record<ColumnDType, string>> = {
+  float32: "F32",
+  float64: "F64",
+  int8: "I8",
+  uint8: "U8",
+  int16: "I16",
+  uint16: "U16",
+  int32: "I32",
+  int64: "I64",
+  bool: "BOOL",
+};
+
+const dtypeOfFormatName: ReadonlyMap<string, ColumnDType> = new Map(
+  Object.entries(formatName).map(([dtype, name]) => [name, dtype as ColumnDType]),
+);
+
+const lengthBytes = 8;
+const metadataKey = "__metadata__";
+/** The limit of the format's own reader. */
+const maximumHeaderBytes = 100_000_000;
+
+/**
+ * Writes the safetensors format (github.com/huggingface/safetensors, "Format"): tensors contiguous and in the order
+ * given. Copies no tensor. Throws INTERNAL for a repeated or reserved name and for bytes that do not fit the shape.
+ */
+export function encodeSafetensors(
+  tensors: readonly NamedTensor[],
+  metadata: Readonly<Record<string, string>>,
+): EncodedSafetensors {
+  const entries: [string, unknown][] = [[metadataKey, metadata]];
+  const names = new Set([metadataKey]);
+  let end = 0;
+  for (const { name, dtype, shape, data } of tensors) {
+    if (names.has(name)) throw new TuttiError("INTERNAL", `tensor name "${name}" is reserved or used twice`);
+    names.add(name);
+    if (data.byteLength !== sizeInBytes(dtype, shape)) {
+      throw new TuttiError(
+        "INTERNAL",
+        `tensor "${name}": ${dtype} [${shape.join(", ")}] takes ${sizeInBytes(dtype, shape)} bytes, found ${data.byteLength}`,
+      );
+    }
+    const begin = end;
+    end += data.byteLength;
+    entries.push([name, { dtype: formatName[dtype], shape, data_offsets: [begin, end] }]);
+  }
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const paddedBytes = Math.ceil(text.byteLength / lengthBytes) * lengthBytes;
+  const header = new Uint8Array(lengthBytes + paddedBytes).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(paddedBytes), true);
+  header.set(text, lengthBytes);
+  return { header, data: tensors.map((tensor) => tensor.data) };
+}
+
+/** Bytes of length field and header together. Throws CHECKPOINT_INVALID when the file cannot hold them. */
+export function headerEnd(bytes: Uint8Array, where: string): number {
+  if (bytes.byteLength < lengthBytes)
+    throw invalid(where, `expected a length of 8 bytes, the file has ${bytes.byteLength}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const declared = view.getBigUint64(0, true);
+  const available = Math.min(maximumHeaderBytes, bytes.byteLength - lengthBytes);
+  if (declared > BigInt(available))
+    throw invalid(where, `its header of ${declared} bytes does not fit the file or the limit`);
+  return lengthBytes + Number(declared);
+}
+
+/**
+ * Reads the safetensors format; checks everything that is declared before it is used.
+ * @param where the file, for messages.
+ * Throws CHECKPOINT_INVALID with the file and the reason.
+ */
+export function decodeSafetensors(bytes: Uint8Array, where: string): DecodedSafetensors {
+  const dataStart = headerEnd(bytes, where);
+  const header = parseHeader(bytes.subarray(lengthBytes, dataStart), where);
+  const data = bytes.subarray(dataStart);
+  const metadata = new Map(Object.entries(header)).get(metadataKey) ?? {};
+  if (!isStringRecord(metadata)) throw invalid(where, `${metadataKey} is no map of texts`);
+  const placed = Object.entries(header)
+    .filter(([name]) => name !== metadataKey)
+    .map(([name, entry]) => checkEntry(name, entry, where))
+    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let next = 0;
+  const tensors = placed.map(({ name, dtype, shape, begin, end }): NamedTensor => {
+    if (begin !== next) throw invalid(where, `tensor "${name}" starts at byte ${begin} of the data, expected ${next}`);
+    if (end > data.byteLength)
+      throw invalid(where, `tensor "${name}" ends at byte ${end}, the data has ${data.byteLength}`);
+    next = end;
+    return { name, dtype, shape, data: data.subarray(begin, end) };
+  });
+  if (next !== data.byteLength) throw invalid(where, `${data.byteLength - next} bytes of data belong to no tensor`);
+  return { tensors, metadata };
+}
+
+interface PlacedTensor {
+  readonly name: string;
+  readonly dtype: ColumnDType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+function checkEntry(name: string, entry: unknown, where: string): PlacedTensor {
+  const { dtype: given, shape, data_offsets: offsets } = isObject(entry) ? entry : {};
+  const dtype = typeof given === "string" ? dtypeOfFormatName.get(given) : undefined;
+  if (dtype === undefined)
+    throw invalid(where, `tensor "${name}" has the dtype ${JSON.stringify(given)}, which is not read here`);
+  if (!isSizes(shape)) throw invalid(where, `tensor "${name}" has no valid shape: ${JSON.stringify(shape)}`);
+  if (!isSizes(offsets) || offsets.length !== 2) {
+    throw invalid(where, `tensor "${name}" has no valid data_offsets: ${JSON.stringify(offsets)}`);
+  }
+  const [begin, end] = offsets as [number, number];
+  const expected = sizeInBytes(dtype, shape);
+  if (end - begin !== expected) {
+    throw invalid(
+      where,
+      `tensor "${name}": ${given} [${shape.join(", ")}] takes ${expected} bytes, its offsets span ${end - begin}`,
+    );
+  }
+  return { name, dtype, shape, begin, end };
+}
+
+function parseHeader(bytes: Uint8Array, where: string): Readonly<Record<string, unknown>> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw invalid(where, "its header is no JSON text");
+  }
+  if (!isObject(parsed)) throw invalid(where, "its header is no JSON object");
+  return parsed;
+}
+
+function sizeInBytes(dtype: ColumnDType, shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, bytesOf(dtype));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isStringRecord(value: unknown): value is Readonly<Record<string, string>> {
+  return isObject(value) && Object.values(value).every((entry) => typeof entry === "string");
+}
+
+function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** The error of every file that cannot be used, and why. */
+export function invalid(where: string, reason: string): TuttiError {
+  return new TuttiError("CHECKPOINT_INVALID", `${where}: no valid checkpoint: ${reason}`, { path: where, reason });
+}
