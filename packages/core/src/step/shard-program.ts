@@ -7,6 +7,12 @@ export interface ProgramTensor {
   readonly shape: readonly number[];
 }
 
+/** A batch column as a program is fed with it. */
+export interface ProgramColumn extends ProgramTensor {
+  /** Least and greatest value that the program can use, where the column holds labels or indices. */
+  readonly range?: readonly [min: number, max: number];
+}
+
 /** A float32 tensor that is a view into a flat buffer. Offset and length count floats; the offset is a multiple of 16. */
 export interface ProgramView {
   readonly name: string;
@@ -21,10 +27,10 @@ export interface ProgramManifest {
   /** N: samples in the shard. */
   readonly samples: number;
   /** Batch columns, the first axis counting samples. */
-  readonly columns: readonly ProgramTensor[];
+  readonly columns: readonly ProgramColumn[];
   /** Inputs that are views into the flat parameter buffer, at their layout offsets. */
   readonly parameters: readonly ProgramView[];
-  /** Outputs that are views into one flat buffer of sums over the shard: the gradients, at the layout's offsets. */
+  /** Outputs that are views into one flat buffer of sums over the shard: the gradients, at the parameters' offsets. */
   readonly sums: readonly ProgramView[];
   /** Length of the buffer of sums in floats; a multiple of 16, 0 for evaluation. */
   readonly sumsFloats: number;

@@ -1,0 +1,98 @@
+import { TuttiError } from "../errors/index.ts";
+import type { Graph, Tensor, TraceContext } from "../graph/index.ts";
+import { isModule, type ModuleDescription, type ParameterSpec } from "./module.ts";
+
+/** What a run trains: one module, or several under names. */
+export type Model = ModuleDescription | Readonly<Record<string, ModuleDescription>>;
+
+export interface NamedParameter {
+  /** "encoder.fc1.weight" */
+  readonly path: string;
+  readonly spec: ParameterSpec;
+}
+
+/** Every module of a model by path: own parameters before those of children, in order of declaration, as in PyTorch. */
+export interface ModuleTree {
+  /** Each parameter once, a tied one under its first path. */
+  readonly parameters: readonly NamedParameter[];
+  /** First path of a module, "" for an unnamed root; undefined if the model does not hold it. */
+  pathOf(module: object): string | undefined;
+  pathOfParameter(spec: ParameterSpec): string | undefined;
+}
+
+/** Names everything in a model. Throws BAD_OPTION if it is neither a module nor a record of modules. */
+export function moduleTree(model: Model): ModuleTree {
+  const modules = new Map<object, string>();
+  const specs = new Map<ParameterSpec, string>();
+  const visit = (module: ModuleDescription, path: string): void => {
+    if (modules.has(module)) return;
+    modules.set(module, path);
+    const prefix = path === "" ? "" : `${path}.`;
+    for (const [name, spec] of Object.entries(module.parameters)) {
+      if (!specs.has(spec)) specs.set(spec, prefix + name);
+    }
+    for (const [name, child] of Object.entries(module.children)) visit(child, prefix + name);
+  };
+  for (const [name, module] of Object.entries(rootsOf(model))) visit(module, name);
+  return {
+    parameters: [...specs].map(([spec, path]) => ({ path, spec })),
+    pathOf: (module) => modules.get(module),
+    pathOfParameter: (spec) => specs.get(spec),
+  };
+}
+
+/** The modules of a model by their first name, "" for a single one. */
+export function rootsOf(model: Model): Readonly<Record<string, ModuleDescription>> {
+  if (isModule(model)) return { "": model };
+  const entries = typeof model === "object" && model !== null ? Object.entries(model) : [];
+  const wrong = entries.find(([name, module]) => !isModule(module) || !/^[\w-]+$/.test(name));
+  if (entries.length === 0 || wrong !== undefined) {
+    const found = wrong === undefined ? "" : `; "${wrong[0]}" is none`;
+    throw new TuttiError("BAD_OPTION", `model: expected a module or a record of named modules${found}`);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** Resolves modules and parameters of a model while one step function is traced. */
+export function traceContext(tree: ModuleTree, training: boolean): TraceContext {
+  const pathOf = (owner: object): string => {
+    const path = tree.pathOf(owner);
+    if (path === undefined) {
+      const kind = isModule(owner) ? `nn.${owner.kind}` : "a module";
+      throw new TuttiError(
+        "BAD_RUN_FILE",
+        `${kind} is called in the step function but is not part of \`model\`; add it there`,
+      );
+    }
+    return path;
+  };
+  return {
+    training,
+    pathOf,
+    parameter(graph: Graph, owner: object, name: string): Tensor {
+      const path = pathOf(owner);
+      const spec = isModule(owner) ? owner.parameters[name] : undefined;
+      const parameterPath = spec && tree.pathOfParameter(spec);
+      if (spec === undefined || parameterPath === undefined) {
+        throw new TuttiError("BAD_RUN_FILE", `${path === "" ? "model" : path} has no parameter "${name}"`);
+      }
+      return graph.input("parameter", parameterPath, { dtype: "float32", shape: spec.shape });
+    },
+  };
+}
+
+export interface PlainModule {
+  readonly kind: string;
+  readonly options: ModuleDescription["options"];
+  readonly parameters: ModuleDescription["parameters"];
+  readonly children: Readonly<Record<string, PlainModule>>;
+}
+
+/** A module as plain JSON data. */
+export function describeModule(module: ModuleDescription): PlainModule {
+  const { kind, options, parameters, children } = module;
+  const plainChildren = Object.fromEntries(
+    Object.entries(children).map(([name, child]) => [name, describeModule(child)]),
+  );
+  return { kind, options, parameters, children: plainChildren };
+}

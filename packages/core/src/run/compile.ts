@@ -1,0 +1,204 @@
+import {
+  type BatchPlan,
+  batchPlan,
+  type Dataset,
+  type EvaluationPlan,
+  evaluationPlan,
+  type PlainObject,
+} from "../data/index.ts";
+import { TuttiError } from "../errors/index.ts";
+import { gradients, simplify, specialize } from "../graph/index.ts";
+import { describeModule, type ModuleTree, moduleTree, rootsOf } from "../nn/module-tree.ts";
+import { type CompiledOptimizer, compileOptimizer } from "../optim/index.ts";
+import type { FlatLayout, ShardProgram } from "../step/index.ts";
+import type { RunDefinition } from "./definition.ts";
+import { inferenceGraph } from "./inference.ts";
+import { suggestion } from "./nearest.ts";
+import { initialParameters, type ParameterLayout, parameterLayout } from "./parameters.ts";
+import { plainData } from "./plain.ts";
+import { buildProgram } from "./program.ts";
+import { digestOf } from "./record.ts";
+import { type Trace, traceStep } from "./trace.ts";
+import { defaultShards, flopsOf } from "./work.ts";
+
+/** A metric's place in the vector of scalars, and how its sums become a figure. */
+export interface CompiledMetric {
+  readonly name: string;
+  /** Index of its first sum; 0 and 1 are Σ weight·loss and Σ weight. */
+  readonly offset: number;
+  readonly length: number;
+  /** @param total its `length` sums over all samples. */
+  finish(total: Float64Array): number;
+}
+
+/** One way of running the step function: programs by their number of samples, and the metrics that they sum. */
+export interface CompiledMode {
+  readonly programs: ReadonlyMap<number, ShardProgram>;
+  readonly metrics: readonly CompiledMetric[];
+}
+
+/** Everything that is fixed before step 1. */
+export interface CompiledRun {
+  readonly definition: RunDefinition;
+  /** All parameters. */
+  readonly layout: FlatLayout;
+  /** The prefix of `layout` that gradients and the optimizer cover; the rest is frozen. */
+  readonly trainable: FlatLayout;
+  /** Number of parameters, padding not counted. */
+  readonly parameterCount: number;
+  /** V. */
+  readonly shards: number;
+  readonly plan: BatchPlan;
+  readonly totalSteps: number;
+  readonly training: CompiledMode;
+  /** null without validation data. */
+  readonly evaluation: (CompiledMode & { readonly plan: EvaluationPlan; readonly everySteps: number }) | null;
+  readonly checkpointEverySteps: number;
+  readonly optimizer: CompiledOptimizer;
+  /** The evaluation trace pruned to its outputs, parameters as inputs; undefined if the step names no outputs. */
+  readonly inferenceGraph: Uint8Array<ArrayBuffer> | undefined;
+  /** Plain values, module tree, data fingerprints and program digests: what makes two runs the same. */
+  readonly record: PlainObject;
+  /** SHA-256 (hex) of the record. */
+  readonly digest: string;
+  /** New buffer in the layout; padding is zero. @param seed the run's by default. */
+  initialParameters(seed?: number): Float32Array<ArrayBuffer>;
+}
+
+export interface RunDatasets {
+  readonly train: Dataset;
+  readonly validation?: Dataset | undefined;
+}
+
+export interface CompileOptions {
+  /** V instead of the run's own. */
+  readonly shards?: number;
+}
+
+/**
+ * Traces the step function, once for training and once for evaluation, and builds a program for every size that a shard
+ * can have. Opens nothing and runs nothing; the same arguments give the same bytes.
+ *
+ * @throws TuttiError whose message names the layer or option: SHAPE_MISMATCH, MIXES_SAMPLES, NO_GRADIENT, BAD_RUN_FILE,
+ *   BAD_OPTION, DATA_MISSING.
+ */
+export function compileRun(
+  definition: RunDefinition,
+  datasets: RunDatasets,
+  options: CompileOptions = {},
+): CompiledRun {
+  const { plain, model } = definition;
+  const { train, validation } = datasets;
+  const tree = moduleTree(model);
+  const layout = parameterLayout(tree);
+  if (layout.trainable.entries.length === 0) throw new TuttiError("NO_GRADIENT", "model: has no trainable parameter");
+  const trainingTrace = traceStep(definition, tree, train.columns, true);
+  const evaluationTrace = traceStep(definition, tree, (validation ?? train).columns, false);
+
+  const batchSize = plain.batchSize === "all" ? train.size : plain.batchSize;
+  const shards =
+    options.shards ?? plain.shards ?? defaultShards(batchSize, flopsPerSample(trainingTrace, layout, batchSize));
+  const plan = batchPlan({ datasetSize: train.size, batchSize, lastBatch: plain.lastBatch, shards, seed: plain.seed });
+  const training = compileMode(trainingTrace, layout, "train", plan.shardSizes());
+  const evaluation =
+    validation === undefined ? null : compileEvaluation(definition, evaluationTrace, layout, validation, plan);
+  checkBest(definition, evaluation);
+
+  const record = recordOf(definition, datasets, tree, shards, [training, ...(evaluation === null ? [] : [evaluation])]);
+  return {
+    definition,
+    layout: layout.all,
+    trainable: layout.trainable,
+    parameterCount: layout.all.entries.reduce((sum, { length }) => sum + length, 0),
+    shards,
+    plan,
+    totalSteps: plain.steps ?? plain.epochs! * plan.stepsPerEpoch,
+    training,
+    evaluation,
+    checkpointEverySteps:
+      plain.checkpoint.everySteps ?? plan.stepsPerEpoch * Math.ceil(leastCheckpointSteps / plan.stepsPerEpoch),
+    optimizer: compileOptimizer(plain.optimizer, layout.trainable),
+    inferenceGraph: inferenceGraph(evaluationTrace),
+    record,
+    digest: digestOf(record),
+    initialParameters: (seed = plain.seed) => initialParameters(tree, layout.all, seed),
+  };
+}
+
+const leastCheckpointSteps = 100;
+
+/** Forward and backward, of a shard of up to 8 samples. */
+function flopsPerSample(trace: Trace, layout: ParameterLayout, batchSize: number): number {
+  const samples = Math.min(8, batchSize);
+  const { graph, map } = specialize(trace.graph, samples);
+  const loss = map[trace.loss.id]!;
+  const parameters = layout.trainable.entries.flatMap(({ name }) => graph.inputs.get(name) ?? []);
+  const found = gradients(
+    loss,
+    parameters.map((id) => graph.tensor(id)),
+  ).filter((gradient) => gradient !== null);
+  return flopsOf(simplify(graph, [loss, ...found]).graph) / samples;
+}
+
+function compileMode(
+  trace: Trace,
+  layout: ParameterLayout,
+  mode: "train" | "evaluate",
+  sizes: readonly number[],
+): CompiledMode {
+  let offset = 2;
+  const metrics = Object.entries(trace.metrics).map(([name, { length, finish }]) => {
+    offset += length;
+    return { name, offset: offset - length, length, finish };
+  });
+  const programs = new Map(sizes.map((samples) => [samples, buildProgram(trace, layout, mode, samples)]));
+  return { programs, metrics };
+}
+
+function compileEvaluation(
+  definition: RunDefinition,
+  trace: Trace,
+  layout: ParameterLayout,
+  validation: Dataset,
+  plan: BatchPlan,
+): NonNullable<CompiledRun["evaluation"]> {
+  const { shardSize, everySteps, everyEpochs } = definition.plain.validation;
+  const evaluation = evaluationPlan({ datasetSize: validation.size, shardSize: Math.min(shardSize, validation.size) });
+  return {
+    ...compileMode(trace, layout, "evaluate", evaluation.shardSizes()),
+    plan: evaluation,
+    everySteps: everySteps ?? everyEpochs! * plan.stepsPerEpoch,
+  };
+}
+
+function checkBest(definition: RunDefinition, evaluation: CompiledRun["evaluation"]): void {
+  const { best } = definition.plain.checkpoint;
+  if (best === null) return;
+  const known = ["loss", ...(evaluation?.metrics ?? []).map(({ name }) => name)];
+  if (known.includes(best.metric)) return;
+  throw new TuttiError(
+    "BAD_OPTION",
+    `checkpoint.best.metric: no metric "${best.metric}"; ${suggestion(best.metric, known)}`,
+  );
+}
+
+function recordOf(
+  definition: RunDefinition,
+  { train, validation }: RunDatasets,
+  tree: ModuleTree,
+  shards: number,
+  modes: readonly CompiledMode[],
+): PlainObject {
+  const model = Object.entries(rootsOf(definition.model)).map(([name, module]) => [name, describeModule(module)]);
+  const programs = modes.flatMap((mode) =>
+    [...mode.programs.values()].map((program) => [`${program.mode}/${program.samples}`, program.id] as const),
+  );
+  return {
+    ...plainData(definition.plain),
+    shards,
+    model: JSON.parse(JSON.stringify(Object.fromEntries(model))),
+    parameters: tree.parameters.map(({ path }) => path),
+    fingerprints: { train: train.fingerprint, validation: validation?.fingerprint ?? null },
+    programs: Object.fromEntries(programs),
+  };
+}

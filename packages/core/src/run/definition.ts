@@ -1,0 +1,135 @@
+import type { ColumnTypes, DataSource, PlainObject } from "../data/index.ts";
+import { TuttiError } from "../errors/index.ts";
+import type { Tensor } from "../graph/index.ts";
+import type { Metric } from "../metrics/index.ts";
+import { type Model, rootsOf } from "../nn/module-tree.ts";
+import type { OptimizerDefinition } from "../optim/index.ts";
+import { type BestOptions, checkPlain, type PlainDefinition } from "./plain.ts";
+
+/** The columns of a batch as tensors, the first axis counting samples. */
+export type StepColumns<Columns extends ColumnTypes> = { readonly [Name in keyof Columns]: Tensor };
+
+export interface StepContext {
+  /** True in the trace for training, false in the one for evaluation, export and predict. */
+  readonly training: boolean;
+}
+
+export interface StepResult {
+  /**
+   * Float32, one value per sample [N] or token [k·N, …]. Tutti minimises Σ(weight·loss)/Σweight over the global batch and
+   * divides once: no .mean().
+   */
+  readonly loss: Tensor;
+  /** Float32, broadcastable to the loss; the loss's own by default (class weights), else 1. */
+  readonly weight?: Tensor;
+  /** What export and predict keep, by name. */
+  readonly outputs?: Readonly<Record<string, Tensor>>;
+  readonly metrics?: Readonly<Record<string, Metric>>;
+}
+
+export interface RunOptions<Columns extends ColumnTypes> {
+  readonly data: { readonly train: DataSource<Columns>; readonly validation?: DataSource<NoInfer<Columns>> };
+  /** One module, or several under names, which then begin the parameters' names. */
+  readonly model: Model;
+  /** Traced once for training and once for evaluation; must be a pure function of its arguments. */
+  step(columns: StepColumns<NoInfer<Columns>>, context: StepContext): StepResult;
+  readonly optimizer: OptimizerDefinition;
+  /** Samples of a global batch; "all" is the whole data set (gradient descent). */
+  readonly batchSize: number | "all";
+  /** Passes over the data; 1 if neither `epochs` nor `steps` is given. */
+  readonly epochs?: number;
+  /** Updates, instead of `epochs`. */
+  readonly steps?: number;
+  /** Of first values and of the order of samples; 0 by default. */
+  readonly seed?: number;
+  /** V: shards of a global batch; by default chosen from the model's work (see `defaultShards`). */
+  readonly shards?: number;
+  /** What becomes of samples that do not fill the last batch; "train" by default. */
+  readonly lastBatch?: "train" | "drop";
+  /** When to validate: after every `everyEpochs` (1 by default) or `everySteps`, in shards of `shardSize` (256) samples. */
+  readonly validation?: { readonly everyEpochs?: number; readonly everySteps?: number; readonly shardSize?: number };
+  /**
+   * When to write a checkpoint: every `everySteps`, by default at the end of every epoch but not before 100 steps; the
+   * last `keep` (3) are kept, and the one with the best validation metric.
+   */
+  readonly checkpoint?: { readonly everySteps?: number; readonly keep?: number; readonly best?: BestOptions };
+}
+
+/** A checked run: plain values that options may override, and what only code can say. Immutable. */
+export interface RunDefinition {
+  readonly kind: "tutti.run";
+  readonly plain: PlainDefinition;
+  readonly sources: { readonly train: DataSource; readonly validation: DataSource | null };
+  readonly model: Model;
+  step(columns: Readonly<Record<string, Tensor>>, context: StepContext): StepResult;
+}
+
+/**
+ * Checks the options of a run and fills in the defaults.
+ *
+ * @throws TuttiError BAD_OPTION naming the option, what was expected and what was found.
+ */
+export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Columns>): RunDefinition {
+  const { data, model, step, ...rest } = options;
+  const { train, validation = null } = data ?? {};
+  checkSources(data, train, validation);
+  rootsOf(model);
+  if (typeof step !== "function") throw new TuttiError("BAD_OPTION", `step: expected a function, found ${typeof step}`);
+  const epochs = rest.epochs ?? (rest.steps === undefined ? 1 : null);
+  const everyEpochs = rest.validation?.everyEpochs ?? (rest.validation?.everySteps === undefined ? 1 : null);
+  const plain = checkPlain({
+    seed: 0,
+    shards: null,
+    lastBatch: "train",
+    steps: null,
+    ...rest,
+    epochs,
+    data: { train: train.describe, validation: validation?.describe ?? null },
+    validation: { everySteps: null, shardSize: 256, ...rest.validation, everyEpochs },
+    checkpoint: { everySteps: null, keep: 3, best: null, ...rest.checkpoint },
+  });
+  return Object.freeze({ kind: "tutti.run", plain, sources: Object.freeze({ train, validation }), model, step });
+}
+
+/** The same run with other plain values. Throws BAD_OPTION. */
+export function withPlain(definition: RunDefinition, changed: unknown): RunDefinition {
+  const plain = checkPlain(changed);
+  const sources = Object.freeze({
+    train: redescribed(definition.sources.train, definition.plain.data.train, plain.data.train),
+    validation: redescribedValidation(definition, plain.data.validation),
+  });
+  return Object.freeze({ ...definition, plain, sources });
+}
+
+function redescribed(source: DataSource, old: PlainObject | null, now: PlainObject): DataSource {
+  return JSON.stringify(old) === JSON.stringify(now) ? source : source.withDescription(now);
+}
+
+function redescribedValidation({ sources, plain }: RunDefinition, now: PlainObject | null): DataSource | null {
+  if (now === null) return null;
+  if (sources.validation === null) {
+    throw new TuttiError("BAD_OPTION", "data.validation: the run file names no validation data; it cannot be set");
+  }
+  return redescribed(sources.validation, plain.data.validation, now);
+}
+
+/** True for what `defineRun` of any copy of this package returned. */
+export function isRunDefinition(value: unknown): value is RunDefinition {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "tutti.run";
+}
+
+function checkSources(data: unknown, train: unknown, validation: unknown): asserts train is DataSource {
+  const unknown = Object.keys(data ?? {}).find((name) => name !== "train" && name !== "validation");
+  if (unknown !== undefined) {
+    throw new TuttiError("BAD_OPTION", `data: unknown option "${unknown}"; known: train, validation`);
+  }
+  if (!isSource(train))
+    throw new TuttiError("BAD_OPTION", "data.train: expected a data source, such as data.idx({ … })");
+  if (validation !== null && !isSource(validation)) {
+    throw new TuttiError("BAD_OPTION", "data.validation: expected a data source, such as data.idx({ … })");
+  }
+}
+
+function isSource(value: unknown): value is DataSource {
+  return typeof value === "object" && value !== null && "describe" in value && "open" in value;
+}

@@ -1,0 +1,143 @@
+import * as v from "valibot";
+import type { PlainData, PlainObject } from "../data/index.ts";
+import { TuttiError } from "../errors/index.ts";
+import { checkOptimizer, type OptimizerDefinition } from "../optim/definition.ts";
+import { suggestion } from "./nearest.ts";
+
+/** The checkpoint that is kept beside the last ones: the best by "loss" or a metric of the step, over the validation data. */
+export interface BestOptions {
+  readonly metric: string;
+  readonly mode: "min" | "max";
+}
+
+/** Every value of a run that is plain data, defaults filled in: what `--set` reaches and the definition digest covers. */
+export interface PlainDefinition {
+  readonly data: { readonly train: PlainObject; readonly validation: PlainObject | null };
+  readonly optimizer: OptimizerDefinition;
+  readonly batchSize: number | "all";
+  /** One of `epochs` and `steps` is null. */
+  readonly epochs: number | null;
+  readonly steps: number | null;
+  readonly seed: number;
+  /** null: chosen from the model's work. */
+  readonly shards: number | null;
+  readonly lastBatch: "train" | "drop";
+  readonly validation: {
+    /** One of `everyEpochs` and `everySteps` is null. */
+    readonly everyEpochs: number | null;
+    readonly everySteps: number | null;
+    readonly shardSize: number;
+  };
+  readonly checkpoint: {
+    /** null: at the end of every epoch, but not before 100 steps. */
+    readonly everySteps: number | null;
+    readonly keep: number;
+    readonly best: BestOptions | null;
+  };
+}
+
+const positiveInteger = v.custom<number>((value) => isInteger(value) && value >= 1, "a positive integer");
+const orNull = v.custom<number | null>(
+  (value) => value === null || (isInteger(value) && value >= 1),
+  "a positive integer, or null for none",
+);
+const plainObject = v.custom<PlainObject>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "an object of plain values",
+);
+
+const schemas = {
+  data: v.strictObject({ train: plainObject, validation: v.nullable(plainObject) }),
+  batchSize: v.custom<number | "all">(
+    (value) => value === "all" || (isInteger(value) && value >= 1),
+    'a positive integer or "all"',
+  ),
+  epochs: orNull,
+  steps: orNull,
+  seed: v.custom<number>(isInteger, "an integer"),
+  shards: orNull,
+  lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
+  validation: v.strictObject({ everyEpochs: orNull, everySteps: orNull, shardSize: positiveInteger }),
+  checkpoint: v.strictObject({
+    everySteps: orNull,
+    keep: positiveInteger,
+    best: v.nullable(
+      v.strictObject({
+        metric: v.string('"loss" or the name of a metric'),
+        mode: v.picklist(["min", "max"], '"min" or "max"'),
+      }),
+    ),
+  }),
+};
+const schema = v.strictObject({ ...schemas, optimizer: v.unknown() });
+
+/**
+ * A checked, deeply frozen copy. Throws TuttiError BAD_OPTION naming the value's path, what was expected and found.
+ */
+export function checkPlain(found: unknown): PlainDefinition {
+  const result = v.safeParse(schema, found, { abortEarly: true });
+  if (!result.success) throw new TuttiError("BAD_OPTION", messageOf(result.issues[0], found));
+  const plain = { ...result.output, optimizer: checkOptimizer(result.output.optimizer) };
+  exclusive("", plain, "epochs", "steps");
+  exclusive("validation.", plain.validation, "everyEpochs", "everySteps");
+  if (plain.checkpoint.best !== null && plain.data.validation === null) {
+    throw new TuttiError("BAD_OPTION", "checkpoint.best: needs data.validation, which the run does not have");
+  }
+  return frozenCopy(plain);
+}
+
+function exclusive<Name extends string>(prefix: string, values: Record<Name, unknown>, one: Name, other: Name): void {
+  if ((values[one] === null) === (values[other] === null)) {
+    throw new TuttiError("BAD_OPTION", `${prefix}${one} and ${prefix}${other}: give one of them`);
+  }
+}
+
+function messageOf(issue: v.BaseIssue<unknown>, root: unknown): string {
+  const keys = (issue.path ?? []).map((item) => String(item.key));
+  const path = keys.join(".");
+  if (issue.type !== "strict_object" || issue.expected !== "never") {
+    const expected = issue.type === "strict_object" ? "an object" : issue.message;
+    return `${path}: expected ${expected}, found ${JSON.stringify(issue.input) ?? String(issue.input)}`;
+  }
+  const key = keys.at(-1)!;
+  const known = knownAt(keys.slice(0, -1)).filter((name) => name !== key);
+  return `${path}: unknown option; ${suggestion(key, root === null ? [] : known)}`;
+}
+
+function knownAt(path: readonly string[]): readonly string[] {
+  const [section] = path;
+  if (section === undefined) return [...Object.keys(schema.entries), "model", "step"];
+  if (section === "checkpoint" && path[1] === "best") return ["metric", "mode"];
+  if (section === "data" || section === "validation" || section === "checkpoint")
+    return Object.keys(schemas[section].entries);
+  return [];
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function frozenCopy<Value>(value: Value): Value {
+  const copy = structuredClone(value);
+  freezeDeep(copy);
+  return copy;
+}
+
+function freezeDeep(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  Object.freeze(value);
+  for (const item of Object.values(value)) freezeDeep(item);
+}
+
+/** The plain values as JSON data. */
+export function plainData(plain: PlainDefinition): PlainObject {
+  const { data, optimizer, validation, checkpoint, ...rest } = plain;
+  const json = (value: object): PlainData => JSON.parse(JSON.stringify(value));
+  return {
+    ...rest,
+    data: json(data),
+    optimizer: json(optimizer),
+    validation: json(validation),
+    checkpoint: json(checkpoint),
+  };
+}

@@ -1,0 +1,145 @@
+import { createHash } from "node:crypto";
+import { TuttiError } from "../errors/index.ts";
+import {
+  type Graph,
+  type GraphCopy,
+  gradients,
+  simplify,
+  specialize,
+  staticShape,
+  type Tensor,
+  writeOnnx,
+} from "../graph/index.ts";
+import { concat } from "../graph/ops/index.ts";
+import type { Metric } from "../metrics/index.ts";
+import type { FlatLayout, ProgramColumn, ProgramManifest, ProgramView, ShardProgram } from "../step/index.ts";
+import { columnRanges } from "./column-ranges.ts";
+import type { ParameterLayout } from "./parameters.ts";
+import type { Trace } from "./trace.ts";
+
+/** Version of ai.onnx of programs; workers run the engine of this package. */
+const programOpset = 23;
+const scalarsName = "scalars";
+
+/**
+ * The shard program of a trace for N samples. Its results are sums over the shard, computed in the graph.
+ *
+ * @throws TuttiError SHAPE_MISMATCH where the step does not fit N; NO_GRADIENT naming a trainable parameter that the
+ *   training loss does not depend on.
+ */
+export function buildProgram(
+  trace: Trace,
+  layout: ParameterLayout,
+  mode: ProgramManifest["mode"],
+  samples: number,
+): ShardProgram {
+  const { graph, map } = specialize(trace.graph, samples);
+  const totals = totalsOf(trace, map);
+  const scalars = joined(graph, [totals.loss, totals.weight, ...metricSums(trace, map)]);
+  const sums = mode === "train" ? gradientOutputs(graph, totals.weighted, layout.trainable) : [];
+  const outputs = [scalars, ...sums.map(({ tensor }) => tensor)];
+  const simple = simplify(graph, outputs);
+  const at = (tensor: Tensor): Tensor => simple.map[tensor.id]!;
+  const onnx = writeOnnx(simple.graph, {
+    name: `${mode}-${samples}`,
+    opset: programOpset,
+    outputs: Object.fromEntries([
+      [scalarsName, at(scalars)],
+      ...sums.map(({ view, tensor }) => [view.name, at(tensor)] as const),
+    ]),
+  });
+  const manifest: ProgramManifest = {
+    mode,
+    samples,
+    columns: columnsOf(simple.graph),
+    parameters: layout.all.entries.filter(({ name }) => simple.graph.inputs.has(name)),
+    sums: sums.map(({ view }) => view),
+    sumsFloats: mode === "train" ? layout.trainable.totalFloats : 0,
+    scalars: { name: scalarsName, length: staticShape(scalars.shape)[0]! },
+    collects: [],
+  };
+  const id = createHash("sha256").update(onnx).update(JSON.stringify(manifest)).digest("hex");
+  return { id, onnx, ...manifest };
+}
+
+interface Totals {
+  /** weight·loss, in the loss's shape. */
+  readonly weighted: Tensor;
+  /** Its sum, [1]. */
+  readonly loss: Tensor;
+  /** Σ weight over the entries of the loss, [1]. */
+  readonly weight: Tensor;
+}
+
+function totalsOf(trace: Trace, map: GraphCopy["map"]): Totals {
+  const loss = map[trace.loss.id]!;
+  const entries = count(loss);
+  if (trace.weight === undefined) {
+    const weight = loss.graph.constant(Float32Array.of(entries), [1], "float32");
+    return { weighted: loss, loss: sumOf(loss), weight };
+  }
+  // The divisor is no function of the parameters, so the weights are none either.
+  const weight = map[trace.weight.id]!.stopGradient();
+  const weighted = loss.mul(weight);
+  // A weight of fewer entries than the loss counts once for each entry that it is broadcast to.
+  const repeats = entries / count(weight);
+  const total = sumOf(weight);
+  return { weighted, loss: sumOf(weighted), weight: repeats === 1 ? total : total.mul(repeats) };
+}
+
+function metricSums(trace: Trace, map: GraphCopy["map"]): readonly Tensor[] {
+  return Object.values(trace.metrics).map((metric: Metric) => {
+    const perSample = map[metric.perSample.id]!;
+    return perSample.sum(0).reshape([metric.length]);
+  });
+}
+
+interface GradientOutput {
+  readonly view: ProgramView;
+  readonly tensor: Tensor;
+}
+
+function gradientOutputs(graph: Graph, loss: Tensor, trainable: FlatLayout): readonly GradientOutput[] {
+  const inputs = trainable.entries.map(({ name }) => {
+    const id = graph.inputs.get(name);
+    return id === undefined ? undefined : graph.tensor(id);
+  });
+  const found = gradients(
+    loss,
+    inputs.filter((input) => input !== undefined),
+  );
+  let next = 0;
+  return trainable.entries.map((entry, index) => {
+    const tensor = inputs[index] === undefined ? null : found[next++];
+    if (tensor === null || tensor === undefined) {
+      throw new TuttiError(
+        "NO_GRADIENT",
+        `parameter ${entry.name} is trainable, but the loss does not depend on it: use it in the step function, remove it, or set trainable: false`,
+        { parameter: entry.name },
+      );
+    }
+    return { view: { ...entry, name: `gradient:${entry.name}` }, tensor };
+  });
+}
+
+function columnsOf(graph: Graph): readonly ProgramColumn[] {
+  const ranges = columnRanges(graph);
+  return [...graph.inputs].flatMap(([name, id]) => {
+    const { type, source } = graph.value(id);
+    if (source.kind !== "input" || source.role !== "column") return [];
+    const range = ranges.get(name);
+    return [{ name, dtype: type.dtype, shape: staticShape(type.shape), ...(range && { range }) }];
+  });
+}
+
+function sumOf(tensor: Tensor): Tensor {
+  return tensor.sum().reshape([1]);
+}
+
+function joined(graph: Graph, parts: readonly Tensor[]): Tensor {
+  return graph.apply(concat, parts, { axis: 0 })[0]!;
+}
+
+function count(tensor: Tensor): number {
+  return staticShape(tensor.shape).reduce((product, dim) => product * dim, 1);
+}

@@ -1,0 +1,149 @@
+import type { ColumnTypes } from "../data/index.ts";
+import { isTuttiError, TuttiError } from "../errors/index.ts";
+import { batch, batchAxis, Graph, shapeToString, type Tensor } from "../graph/index.ts";
+import type { Metric } from "../metrics/index.ts";
+import { type ModuleTree, traceContext } from "../nn/module-tree.ts";
+import type { RunDefinition, StepResult } from "./definition.ts";
+import { locationInside } from "./location.ts";
+import { suggestion } from "./nearest.ts";
+
+/** What a step function built, N unknown. */
+export interface Trace {
+  readonly graph: Graph;
+  readonly loss: Tensor;
+  /** undefined: 1 for every entry of the loss. */
+  readonly weight: Tensor | undefined;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly metrics: Readonly<Record<string, Metric>>;
+}
+
+/**
+ * Runs the step function once on symbolic columns and checks what it returns.
+ *
+ * @throws TuttiError with the place in the run file: SHAPE_MISMATCH, MIXES_SAMPLES, BAD_RUN_FILE, DATA_MISSING (a column).
+ */
+export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: ColumnTypes, training: boolean): Trace {
+  const graph = new Graph(traceContext(tree, training));
+  for (const name of Object.keys(columns)) {
+    if (tree.parameters.some(({ path }) => path === name)) {
+      throw new TuttiError(
+        "BAD_RUN_FILE",
+        `"${name}" names a column and a parameter; name the module: model: { net: … }`,
+      );
+    }
+  }
+  const tensors = Object.fromEntries(
+    Object.entries(columns).map(([name, { dtype, shape }]) => [
+      name,
+      graph.input("column", name, { dtype, shape: [batch, ...shape] }),
+    ]),
+  );
+  return checkResult(graph, callStepFunction(definition, refusingUnknown(tensors), training));
+}
+
+/** The frame under this function's is the run file's. */
+function callStepFunction(
+  definition: RunDefinition,
+  columns: Readonly<Record<string, Tensor>>,
+  training: boolean,
+): StepResult {
+  try {
+    return definition.step(columns, { training });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const place = locationInside(error, "callStepFunction");
+    const where = place === undefined ? "" : ` (${place})`;
+    const code = isTuttiError(error) ? error.code : "BAD_RUN_FILE";
+    const message = isTuttiError(error) ? error.message : `the step function failed: ${error.message}`;
+    throw new TuttiError(code, `${message}${where}`, isTuttiError(error) ? error.details : {}, { cause: error });
+  }
+}
+
+/** Run files are not type-checked when they are loaded: a misspelt column must not be a silent undefined. */
+function refusingUnknown(tensors: Record<string, Tensor>): Readonly<Record<string, Tensor>> {
+  return new Proxy(tensors, {
+    get(target, name) {
+      if (typeof name === "symbol" || Object.hasOwn(target, name)) return Reflect.get(target, name);
+      throw new TuttiError(
+        "DATA_MISSING",
+        `the data has no column "${name}"; ${suggestion(name, Object.keys(target))}`,
+      );
+    },
+  });
+}
+
+const known = ["loss", "weight", "outputs", "metrics"];
+
+function checkResult(graph: Graph, result: StepResult): Trace {
+  if (typeof result !== "object" || result === null || !isTensorOf(graph, result.loss)) {
+    throw new TuttiError("BAD_RUN_FILE", "step: expected it to return { loss, … } with a tensor made from its columns");
+  }
+  const unknown = Object.keys(result).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new TuttiError("BAD_RUN_FILE", `step: returned an unknown "${unknown}"; ${suggestion(unknown, known)}`);
+  }
+  const { loss, weight = loss.lossWeight, outputs = {}, metrics = {} } = result;
+  checkLoss(loss);
+  if (weight !== undefined) checkWeight(graph, weight, loss);
+  for (const [name, output] of Object.entries(outputs)) {
+    if (!isTensorOf(graph, output)) throw new TuttiError("BAD_RUN_FILE", `outputs.${name}: expected a tensor`);
+    if (graph.inputs.has(name)) {
+      throw new TuttiError(
+        "BAD_RUN_FILE",
+        `outputs.${name}: the name is that of a column or parameter; choose another`,
+      );
+    }
+  }
+  for (const [name, metric] of Object.entries(metrics)) checkMetric(graph, name, metric);
+  return { graph, loss, weight, outputs, metrics };
+}
+
+function checkLoss(loss: Tensor): void {
+  const found = `${loss.dtype}${shapeToString(loss.shape)}`;
+  if (loss.rank === 0) {
+    throw new TuttiError(
+      "SHAPE_MISMATCH",
+      `loss: expected one value per sample, float32[N], found a single one: drop .mean() or .sum(); Tutti averages over the global batch`,
+    );
+  }
+  if (batchAxis(loss.shape) !== 0 || loss.dtype !== "float32") {
+    throw new TuttiError("SHAPE_MISMATCH", `loss: expected float32 with samples on the first axis, found ${found}`);
+  }
+}
+
+function checkWeight(graph: Graph, weight: Tensor, loss: Tensor): void {
+  if (!isTensorOf(graph, weight)) throw new TuttiError("BAD_RUN_FILE", "weight: expected a tensor");
+  // Throws when they do not broadcast; must not make the loss larger.
+  const product = graph.withScope("weight", () => loss.mul(weight.withLossWeight(loss.lossWeight)));
+  if (shapeToString(product.shape) !== shapeToString(loss.shape)) {
+    throw new TuttiError(
+      "SHAPE_MISMATCH",
+      `weight: expected a shape that broadcasts to the loss's ${shapeToString(loss.shape)}, found ${shapeToString(weight.shape)}`,
+    );
+  }
+}
+
+function checkMetric(graph: Graph, name: string, metric: Metric): void {
+  if (!/^[\w.-]+$/.test(name) || name === "loss") {
+    throw new TuttiError(
+      "BAD_RUN_FILE",
+      `metrics.${name}: expected another name (letters, digits, "_", "-", "."; not "loss")`,
+    );
+  }
+  if (typeof metric !== "object" || metric.kind !== "sums" || !isTensorOf(graph, metric.perSample)) {
+    throw new TuttiError(
+      "BAD_RUN_FILE",
+      `metrics.${name}: expected a metric, such as metrics.accuracy(logits, labels)`,
+    );
+  }
+  const { perSample, length } = metric;
+  const fits = perSample.rank === 1 ? length === 1 : perSample.rank === 2 && perSample.shape[1] === length;
+  if (!fits || batchAxis(perSample.shape) !== 0 || perSample.dtype !== "float32") {
+    const found = `${perSample.dtype}${shapeToString(perSample.shape)}`;
+    throw new TuttiError("SHAPE_MISMATCH", `metrics.${name}: expected float32[N,${length}], found ${found}`);
+  }
+}
+
+function isTensorOf(graph: Graph, value: unknown): value is Tensor {
+  return typeof value === "object" && value !== null && "graph" in value && value.graph === graph;
+}
