@@ -2,5 +2,6 @@
 // src/kernels check both. Only IEEE operations of baseline SIMD (no relaxed SIMD, no fused multiply-add), so that every
 // CPU gives the same bits. No static data and no heap: the whole memory belongs to the arena that is imported.
 export { hash64 } from "./hash";
-export { adagrad, rmsprop, rmspropCentered, rmspropCenteredMomentum, rmspropMomentum, sgd, sgdMomentum } from "./optimizers";
+export { adagrad, sgd, sgdMomentum, sgdNesterov } from "./optimizers";
+export { rmsprop, rmspropCentered, rmspropCenteredMomentum, rmspropMomentum } from "./optimizers";
 export { add, copy, firstNonFinite, sumOfSquares } from "./vectors";

@@ -34,10 +34,12 @@ export function sgd(
   }
 }
 
-export function sgdMomentum(
+@inline
+function momentumLoop(
+  nesterov: bool,
   count: usize, parameter: usize, nextParameter: usize, sum: usize, velocity: usize, nextVelocity: usize,
   divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, decoupledDecay: f32, rateBefore: f32, rateAfter: f32,
-  momentum: f32, undampened: f32, gradientShare: f32, velocityShare: f32,
+  momentum: f32, undampened: f32,
 ): void {
   const bytes = count << 2;
   const divisors = f32x4.splat(divisor);
@@ -49,16 +51,32 @@ export function sgdMomentum(
   const after = f32x4.splat(rateAfter);
   const momenta = f32x4.splat(momentum);
   const fresh = f32x4.splat(undampened);
-  const gradientShares = f32x4.splat(gradientShare);
-  const velocityShares = f32x4.splat(velocityShare);
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = f32x4.mul(before, gradient(v128.load(sum + at), p, divisors, clipScales, clipValues, coupled));
     const v = f32x4.add(f32x4.mul(momenta, v128.load(velocity + at)), f32x4.mul(fresh, g));
-    const direction = f32x4.add(f32x4.mul(gradientShares, g), f32x4.mul(velocityShares, v));
+    const direction = nesterov ? f32x4.add(g, f32x4.mul(momenta, v)) : v;
     v128.store(nextVelocity + at, v);
     v128.store(nextParameter + at, f32x4.sub(shrink(p, decoupled), f32x4.mul(after, direction)));
   }
+}
+
+export function sgdMomentum(
+  count: usize, parameter: usize, nextParameter: usize, sum: usize, velocity: usize, nextVelocity: usize,
+  divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, decoupledDecay: f32, rateBefore: f32, rateAfter: f32,
+  momentum: f32, undampened: f32,
+): void {
+  momentumLoop(false, count, parameter, nextParameter, sum, velocity, nextVelocity, divisor, clipScale, clipValue,
+    coupledDecay, decoupledDecay, rateBefore, rateAfter, momentum, undampened);
+}
+
+export function sgdNesterov(
+  count: usize, parameter: usize, nextParameter: usize, sum: usize, velocity: usize, nextVelocity: usize,
+  divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, decoupledDecay: f32, rateBefore: f32, rateAfter: f32,
+  momentum: f32, undampened: f32,
+): void {
+  momentumLoop(true, count, parameter, nextParameter, sum, velocity, nextVelocity, divisor, clipScale, clipValue,
+    coupledDecay, decoupledDecay, rateBefore, rateAfter, momentum, undampened);
 }
 
 export function adagrad(

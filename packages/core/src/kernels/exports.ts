@@ -11,17 +11,8 @@ export interface KernelExports {
   firstNonFinite(address: number, count: number): number;
   hash64(address: number, bytes: number, seed: bigint): bigint;
   sgd(...pass: [...GradientPass, rate: number]): void;
-  sgdMomentum(
-    ...pass: [
-      ...GradientPassWithSlots<[velocity: number, nextVelocity: number]>,
-      rateBefore: number,
-      rateAfter: number,
-      momentum: number,
-      undampened: number,
-      gradientShare: number,
-      velocityShare: number,
-    ]
-  ): void;
+  sgdMomentum(...pass: MomentumPass): void;
+  sgdNesterov(...pass: MomentumPass): void;
   adagrad(
     ...pass: [
       ...GradientPassWithSlots<[accumulator: number, nextAccumulator: number]>,
@@ -52,6 +43,13 @@ export interface KernelExports {
   ): void;
 }
 
+type MomentumPass = [
+  ...GradientPassWithSlots<Velocity>,
+  rateBefore: number,
+  rateAfter: number,
+  momentum: number,
+  undampened: number,
+];
 type Square = [square: number, nextSquare: number];
 type Mean = [mean: number, nextMean: number];
 type Velocity = [velocity: number, nextVelocity: number];

@@ -133,7 +133,7 @@ function checkSgd(where: string, found: object): SgdDefinition {
   const { momentum, dampening, nesterov, velocity } = options;
   if (nesterov && momentum === 0) refuse(`${where}: momentum`, "above 0 with nesterov", momentum);
   if (nesterov && dampening !== 0) refuse(`${where}: dampening`, "0 with nesterov", dampening);
-  if (velocity === "step" && dampening !== 0) refuse(`${where}: dampening`, 'with velocity "step" 0', dampening);
+  if (velocity === "step" && dampening !== 0) refuse(`${where}: dampening`, '0 with velocity "step"', dampening);
   return { kind: "sgd", ...options };
 }
 

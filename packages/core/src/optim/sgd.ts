@@ -49,13 +49,13 @@ export class SgdRule implements UpdateRule {
       return;
     }
     const isStep = velocity === "step";
+    const kernel = nesterov ? raw.sgdNesterov : raw.sgdMomentum;
     // biome-ignore format: the kernel's arguments, a group a line
-    raw.sgdMomentum(
+    kernel(
       count, parameter, nextParameter, sum,
       from.slots[0]! + byte, to.slots[0]! + byte,
       divisor, clipScale, clipValue, coupledDecay, decoupledDecay,
       isStep ? rate : 1, isStep ? 1 : rate, momentum, step === 1 ? 1 : 1 - dampening,
-      nesterov ? 1 : 0, nesterov ? momentum : 1,
     );
   }
 }
