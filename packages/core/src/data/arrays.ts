@@ -157,7 +157,7 @@ function stored(name: string, { dtype, shape, values }: ShapedColumn): StoredCol
 }
 
 /** The dtype of a typed array's elements; undefined for those that no column can have (uint32, uint64, DataView). */
-export function dtypeOfArray(array: ArrayBufferView): ColumnDType | undefined {
+function dtypeOfArray(array: ArrayBufferView): ColumnDType | undefined {
   if (array instanceof Float32Array) return "float32";
   if (array instanceof Float64Array) return "float64";
   if (array instanceof Int8Array) return "int8";

@@ -158,3 +158,14 @@ test("takes another delimiter or path from a description", async () => {
   expect([...(await readAll(await other.open({ baseDirectory: folder }))).b!]).toEqual([2]);
   expect(() => source.withDescription({ ...source.describe, rows: 3 })).toThrow('unknown option "rows"');
 });
+
+test("stops cleanly at an early mistake in a large file, plain or zipped", async () => {
+  const text = `a\nword\n${"1\n".repeat(3_000_000)}`;
+  for (const content of [text, gzipSync(text)]) {
+    const error = await rejection(opened(content));
+    expect(error.message).toBe('train.csv row 1, column "a": expected a number, found "word" (line 2)');
+  }
+  const cut = gzipSync(Array.from({ length: 100_000 }, (_, row) => row * 7919).join("\n"));
+  const torn = await rejection(opened(cut.subarray(0, cut.length / 2), { header: false }));
+  expect(torn).toMatchObject({ code: "DATA_INVALID", message: expect.stringContaining("cannot be read to its end") });
+});
