@@ -157,7 +157,13 @@ export class Graph {
       at,
     );
     const outputs: number[] = [];
-    const node: Node = { op, inputs: inputs.map((input) => input?.id), outputs, attributes, scope: this.scope };
+    const node: Node = {
+      op,
+      inputs: inputs.map((input) => (input === null ? null : input.id)),
+      outputs,
+      attributes,
+      scope: this.scope,
+    };
     for (const [output, type] of types.entries())
       outputs.push(this.append({ type, source: { kind: "node", node, output } }));
     this.#nodes.push(node);

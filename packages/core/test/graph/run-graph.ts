@@ -67,3 +67,8 @@ export async function runGraph(
 export function floatsOf(dtype: DType, values: readonly number[]): Float32Array | Float64Array {
   return dtype === "float64" ? Float64Array.from(values) : Float32Array.from(values);
 }
+
+/** The values as plain numbers. */
+export function toNumbers(values: TypedValues): number[] {
+  return values instanceof BigInt64Array ? Array.from(values, Number) : Array.from(values);
+}

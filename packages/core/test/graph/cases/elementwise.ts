@@ -40,6 +40,9 @@ export const elementwise: CaseTable = {
   ":Abs": single,
   ":Sign": "zero gradient",
   ":Relu": single,
-  ":Sigmoid": single,
-  ":Tanh": single,
+  ":Sigmoid": [
+    ...single,
+    { name: "float32", inputs: [of(3, 4)], oracle: ([x]) => x!.map((v) => 1 / (1 + Math.exp(-v))) },
+  ],
+  ":Tanh": [...single, { name: "float32", inputs: [of(3, 4)], oracle: ([x]) => x!.map(Math.tanh) }],
 };

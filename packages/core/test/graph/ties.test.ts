@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+import { Graph, gradients, isDType, operators } from "@tutti/core/graph";
+import { describe, expect, test } from "vitest";
+import { runGraph } from "./run-graph.ts";
+import "./to-be-allclose.ts";
+
+interface Recorded {
+  readonly name: string;
+  readonly op: string;
+  readonly attributes: Readonly<Record<string, number | number[]>>;
+  readonly inputs: readonly { shape: number[]; dtype: string; values: (number | string)[] }[];
+  readonly dy: readonly (number | string)[];
+  readonly gradients: readonly { input: number; values: (number | string)[] }[];
+}
+
+const recorded: readonly Recorded[] = JSON.parse(readFileSync(new URL("./ties.json", import.meta.url), "utf8"));
+
+describe("at kinks and ties, gradients are PyTorch 1.13's:", () => {
+  for (const item of recorded) {
+    test(item.name, async () => {
+      const graph = new Graph();
+      const feeds: Record<string, Float32Array | Uint8Array> = {};
+      const inputs = item.inputs.map(({ shape, dtype, values }, i) => {
+        if (!isDType(dtype)) throw new Error(dtype);
+        const numbers = values.map(Number);
+        feeds[`x${i}`] = dtype === "bool" ? Uint8Array.from(numbers) : Float32Array.from(numbers);
+        return graph.input("parameter", `x${i}`, { dtype, shape });
+      });
+      const y = graph.apply(operators.get(item.op)!, inputs, item.attributes)[0]!;
+      // The gradient that reaches y is 1·dy, so that infinities arrive as they are.
+      const upstream = graph.constant(Float32Array.from(item.dy, Number), y.shape.map(Number), "float32");
+      const wrt = item.gradients.map(({ input }) => inputs[input]!);
+      const made = gradients(y.mul(upstream), wrt);
+      const results = await runGraph(graph, Object.fromEntries(made.map((gradient, i) => [`d${i}`, gradient!])), feeds);
+      for (const [i, { values }] of item.gradients.entries()) {
+        expect(results[`d${i}`]!.values as Float32Array).toBeAllclose(values.map(Number), { rtol: 1e-6, atol: 1e-37 });
+      }
+    });
+  }
+});
