@@ -33,11 +33,12 @@ export class Executor implements Lane {
 
   /** Never throws: the lane is as good as before whatever the outcome. */
   async run(piece: Piece): Promise<PieceOutcome> {
-    const cancelled = this.#word(piece.cancelled);
     try {
+      const startMs = performance.now();
+      const cancelled = this.#word(piece.cancelled);
       if (!(await this.#sum(piece, piece.node, piece.buffers, cancelled))) return { status: "cancelled" };
       if (piece.sumsFloats > 0) this.#join(piece);
-      return { status: "done" };
+      return { status: "done", busyMs: performance.now() - startMs };
     } catch (error) {
       return failureOf(error);
     }

@@ -15,6 +15,9 @@ interface Waiting {
   readonly finish: (outcome: PieceOutcome) => void;
 }
 
+/** Waking a thread and being woken by it takes 0.1 ms, more on busy machines: less work than this is not split. */
+const leastLaneMs = 0.25;
+
 /** Deals pieces to lanes: a lane that becomes free takes the piece that has waited longest. */
 export class LaneSet implements Lanes {
   readonly count: number;
@@ -24,6 +27,8 @@ export class LaneSet implements Lanes {
   readonly #pool: BufferPool;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #programs = new Map<string, ProgramBuffers>();
+  /** How long a shard took the last time, by program. */
+  readonly #shardMs = new Map<string, number>();
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: Waiting[] = [];
   #closed: Promise<void> | undefined;
@@ -65,7 +70,7 @@ export class LaneSet implements Lanes {
   async #compute(task: NodeTask): Promise<NodeResult> {
     this.#refuseWhenClosed();
     task.abort?.throwIfAborted();
-    const plan = new TaskPlan(task, this.count, this.#arena, this.#pool, this.#programs);
+    const plan = new TaskPlan(task, this.#lanesFor(task), this.#arena, this.#pool, this.#programs);
     const abort = (): void => this.#cancel(plan);
     task.abort?.addEventListener("abort", abort, { once: true });
     const startMs = performance.now();
@@ -117,7 +122,20 @@ export class LaneSet implements Lanes {
     const { piece, scratch } = make();
     const outcome = await lane.run(piece);
     this.#pool.giveBack(scratch);
+    const programId = piece.shards[0]?.programId;
+    if (outcome.status === "done" && programId !== undefined) {
+      this.#shardMs.set(programId, outcome.busyMs / piece.shards.length);
+    }
     return outcome;
+  }
+
+  /** As many lanes as have work worth waking a thread for, going by the last time; the bits do not depend on it. */
+  #lanesFor({ node, shards }: NodeTask): number {
+    let workMs = 0;
+    for (let shard = node.lo; shard < node.hi; shard++) {
+      workMs += this.#shardMs.get(shards.get(shard)?.programId ?? "") ?? Number.POSITIVE_INFINITY;
+    }
+    return Math.max(1, Math.min(this.count, Math.floor(workMs / leastLaneMs)));
   }
 
   /** Pieces that wait are dropped; those that run stop before their next shard. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Arena } from "../memory/index.ts";
 import { randomStream } from "../random/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
+import { canonicalBytes } from "./canonical-bytes.ts";
 import type { Lanes } from "./lanes.ts";
 import { elementsOf, packedCollects } from "./packed-tensors.ts";
 import { engineVersion } from "./runtime.ts";
@@ -55,18 +56,4 @@ export async function numericClass({ lanes, arena, programs, parameters, generat
     result.release();
   }
   return hash.digest("hex");
-}
-
-/** A copy's bytes. NaN payloads depend on the CPU and mean nothing: assignment to a typed array need not keep them. */
-function canonicalBytes(values: ReturnType<ReturnType<typeof sharedMemory>["view"]>): Uint8Array {
-  const copy = values.slice();
-  if (copy instanceof Float32Array) {
-    const bits = new Uint32Array(copy.buffer, copy.byteOffset, copy.length);
-    for (let i = 0; i < copy.length; i++) if (Number.isNaN(copy[i])) bits[i] = 0x7fc00000;
-  }
-  if (copy instanceof Float64Array) {
-    const bits = new BigUint64Array(copy.buffer, copy.byteOffset, copy.length);
-    for (let i = 0; i < copy.length; i++) if (Number.isNaN(copy[i])) bits[i] = 0x7ff8000000000000n;
-  }
-  return new Uint8Array(copy.buffer, copy.byteOffset, copy.byteLength);
 }

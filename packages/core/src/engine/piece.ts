@@ -37,7 +37,10 @@ export interface Join {
 }
 
 /** How a lane's piece ended. Errors cross threads as their parts, since structured clones of errors lose their code. */
-export type PieceOutcome = { readonly status: "done" | "cancelled" } | EngineFailure;
+export type PieceOutcome =
+  | { readonly status: "done"; readonly busyMs: number }
+  | { readonly status: "cancelled" }
+  | EngineFailure;
 
 export interface EngineFailure {
   readonly status: "failed";

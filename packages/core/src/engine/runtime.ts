@@ -22,7 +22,7 @@ export const sessionOptions: Ort.InferenceSession.SessionOptions = {
   interOpNumThreads: 1,
   graphOptimizationLevel: "all",
   enableMemPattern: false,
-  logSeverityLevel: 3,
+  logSeverityLevel: 4, // what fails is thrown, and said once
 };
 
 const packageName = "onnxruntime-node";
@@ -49,7 +49,7 @@ export async function loadEngine(): Promise<Engine> {
 async function importRuntime(): Promise<Runtime> {
   try {
     const runtime = await import("onnxruntime-node");
-    runtime.env.logLevel = "error"; // the level of the process's first session holds for all
+    runtime.env.logLevel = "fatal"; // the level of the process's first session holds for all
     return runtime;
   } catch (error) {
     throw missing(error);

@@ -67,6 +67,13 @@ function findDisagreement(session: Ort.InferenceSession, program: ShardProgram):
   for (const view of [...program.parameters, ...program.sums]) {
     const elements = view.shape.reduce((product, size) => product * size, 1);
     if (view.length !== elements) return `${view.name} has ${elements} elements, the manifest gives it ${view.length}`;
+    if (!Number.isInteger(view.offset / 16) || view.offset < 0) {
+      return `${view.name} lies at float ${view.offset}, expected a multiple of 16`;
+    }
+  }
+  for (const { name, offset, length } of program.sums) {
+    if (offset + length > program.sumsFloats)
+      return `${name} ends at float ${offset + length} of ${program.sumsFloats} sums`;
   }
   return (
     compare("input", session.inputMetadata, fed, false) ?? compare("output", session.outputMetadata, fetched, true)

@@ -20,9 +20,16 @@ export class ThreadLane implements Lane {
     const piscina = await import("piscina"); // 20 ms that a process without lanes need not spend
     const workerData: LaneThreadData = { memory, zeroCopy };
     const filename = fileURLToPath(laneThreadUrl(import.meta.url));
-    const lane = new ThreadLane(
-      new piscina.Piscina({ filename, minThreads: 1, maxThreads: 1, workerData, atomics: "sync" }),
-    );
+    const pool = new piscina.Piscina({
+      filename,
+      workerData,
+      minThreads: 1,
+      maxThreads: 1,
+      atomics: "sync", // the quickest of the three to answer, and nothing else runs in the thread
+      // A thread that inherits --input-type (of `node --eval`) refuses to start from a file.
+      ...(process.execArgv.some((flag) => flag.startsWith("--input-type")) ? { execArgv: [] } : {}),
+    });
+    const lane = new ThreadLane(pool);
     try {
       await lane.#call("start");
       return lane;

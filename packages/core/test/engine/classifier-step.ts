@@ -33,7 +33,8 @@ export function placeColumns(arena: Arena, program: ShardProgram, shard: number,
   const [pixels = 0, labels = 0] = offsets;
   const stream = randomStream(2, "columns", shard);
   const width = program.columns[0]?.shape[1] ?? 0;
-  for (let i = 0; i < program.samples * width; i++) arena.bytes(at + pixels, program.samples * width)[i] = stream.uint32At(i) % 256;
+  for (let i = 0; i < program.samples * width; i++)
+    arena.bytes(at + pixels, program.samples * width)[i] = stream.uint32At(i) % 256;
   const classes = program.parameters.at(-1)?.length ?? 1;
   const label = new BigInt64Array(arena.memory.buffer, at + labels, program.samples);
   for (let i = 0; i < program.samples; i++) label[i] = BigInt(stream.uint32At(1_000_000 + i) % classes);
@@ -41,7 +42,12 @@ export function placeColumns(arena: Arena, program: ShardProgram, shard: number,
 }
 
 /** Loads the step's programs and computes `node`, by default all shards. */
-export async function compute(lanes: Lanes, step: ClassifierStep, node?: TreeNode, generation = 0): Promise<NodeResult> {
+export async function compute(
+  lanes: Lanes,
+  step: ClassifierStep,
+  node?: TreeNode,
+  generation = 0,
+): Promise<NodeResult> {
   await Promise.all(step.programs.map((program) => lanes.load(program)));
   const { parameters, shards } = step;
   return lanes.compute({ node: node ?? { lo: 0, hi: shards.size }, shards, parameters, generation });
@@ -52,5 +58,8 @@ export function bitsOf(step: ClassifierStep, result: NodeResult): string {
   const floats = step.programs[0]?.sumsFloats ?? 0;
   const sums = step.arena.bytes(result.sums, 4 * floats);
   const { buffer, byteOffset, byteLength } = result.scalars;
-  return createHash("sha256").update(sums).update(new Uint8Array(buffer, byteOffset, byteLength)).digest("hex");
+  return createHash("sha256")
+    .update(sums)
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest("hex");
 }

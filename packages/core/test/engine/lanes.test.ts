@@ -45,23 +45,26 @@ async function expectedSums(step: ClassifierStep): Promise<Float32Array> {
   return sum(0, leaves.length);
 }
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])("adds %i shards in the canonical tree, with the same bits on 1, 2 and 3 lanes and inline", async (shards) => {
-  const step = stepOf(shards);
-  const { arena } = step;
-  const kinds: Lanes[] = [
-    await inlineLane({ arena }),
-    await openLanes({ arena, count: 1 }),
-    await openLanes({ arena, count: 2 }),
-    await openLanes({ arena, count: 3 }),
-    await openLanes({ arena, count: 2, zeroCopy: false }),
-  ];
-  const results = await Promise.all(kinds.map((lanes) => compute(lanes, step)));
-  const floats = step.programs[0]?.sumsFloats ?? 0;
-  const expected = await expectedSums(step);
-  for (const result of results) expect(arena.floats(result.sums, floats)).toEqual(expected);
-  expect(new Set(results.map((result) => bitsOf(step, result))).size).toBe(1);
-  await Promise.all(kinds.map((lanes) => lanes.close()));
-});
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])(
+  "adds %i shards in the canonical tree, with the same bits on 1, 2 and 3 lanes and inline",
+  async (shards) => {
+    const step = stepOf(shards);
+    const { arena } = step;
+    const kinds: Lanes[] = [
+      await inlineLane({ arena }),
+      await openLanes({ arena, count: 1 }),
+      await openLanes({ arena, count: 2 }),
+      await openLanes({ arena, count: 3 }),
+      await openLanes({ arena, count: 2, zeroCopy: false }),
+    ];
+    const results = await Promise.all(kinds.map((lanes) => compute(lanes, step)));
+    const floats = step.programs[0]?.sumsFloats ?? 0;
+    const expected = await expectedSums(step);
+    for (const result of results) expect(arena.floats(result.sums, floats)).toEqual(expected);
+    expect(new Set(results.map((result) => bitsOf(step, result))).size).toBe(1);
+    await Promise.all(kinds.map((lanes) => lanes.close()));
+  },
+);
 
 test("gives one row of scalars per shard, in shard order", async () => {
   const step = stepOf(3);
@@ -76,7 +79,13 @@ test("gives one row of scalars per shard, in shard order", async () => {
 test("computes several nodes at the same time, each as if alone", async () => {
   const step = stepOf(8);
   const lanes = await openLanes({ arena: step.arena, count: 2 });
-  const nodes = [{ lo: 0, hi: 4 }, { lo: 4, hi: 8 }, { lo: 4, hi: 6 }, { lo: 7, hi: 8 }, { lo: 0, hi: 8 }];
+  const nodes = [
+    { lo: 0, hi: 4 },
+    { lo: 4, hi: 8 },
+    { lo: 4, hi: 6 },
+    { lo: 7, hi: 8 },
+    { lo: 0, hi: 8 },
+  ];
   const alone: string[] = [];
   for (const node of nodes) {
     const result = await compute(lanes, step, node);
@@ -107,9 +116,15 @@ test("sees parameters that changed in place when the generation changes, with an
   const step = stepOf(2);
   const direct = await openLanes({ arena: step.arena, count: 1 });
   const copying = await openLanes({ arena: step.arena, count: 1, zeroCopy: false });
-  const first = [bitsOf(step, await compute(direct, step, undefined, 1)), bitsOf(step, await compute(copying, step, undefined, 1))];
+  const first = [
+    bitsOf(step, await compute(direct, step, undefined, 1)),
+    bitsOf(step, await compute(copying, step, undefined, 1)),
+  ];
   for (let i = 0; i < 64; i++) step.arena.floats(step.parameters, 64)[i] = i / 64;
-  const second = [bitsOf(step, await compute(direct, step, undefined, 2)), bitsOf(step, await compute(copying, step, undefined, 2))];
+  const second = [
+    bitsOf(step, await compute(direct, step, undefined, 2)),
+    bitsOf(step, await compute(copying, step, undefined, 2)),
+  ];
   expect(first[0]).toBe(first[1]);
   expect(second[0]).toBe(second[1]);
   expect(second[0]).not.toBe(first[0]);
@@ -147,8 +162,14 @@ test("collects per-sample outputs of an evaluation and leaves no sums", async ()
   };
   const pixels = step.arena.bytes(step.shards.get(1)?.columns ?? 0, 120).slice(100);
   const dense = (weight: Float32Array, bias: Float32Array, x: readonly number[]) =>
-    Array.from(bias, (start, row) => x.reduce((sum, value, column) => sum + value * (weight[row * x.length + column] ?? 0), start));
-  const hidden = dense(parameter(0), parameter(1), Array.from(pixels, (pixel) => pixel / 255)).map((value) => Math.max(0, value));
+    Array.from(bias, (start, row) =>
+      x.reduce((sum, value, column) => sum + value * (weight[row * x.length + column] ?? 0), start),
+    );
+  const hidden = dense(
+    parameter(0),
+    parameter(1),
+    Array.from(pixels, (pixel) => pixel / 255),
+  ).map((value) => Math.max(0, value));
   dense(parameter(2), parameter(3), hidden).forEach((value, index) => {
     expect(logits[1]?.[20 + index]).toBeCloseTo(value, 5);
   });

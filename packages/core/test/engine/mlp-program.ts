@@ -6,7 +6,11 @@ import { type ModelNode, onnxBytes, type TensorInfo } from "./onnx-bytes.ts";
  * Classifier with ReLU layers of the given sizes, forward and backward written out by hand from the chain rule. Sums:
  * the gradients of Σ cross-entropy. Scalars: [Σ loss, N]. Evaluation collects the logits instead.
  */
-export function mlpProgram(sizes: readonly number[], samples: number, mode: "train" | "evaluate" = "train"): ShardProgram {
+export function mlpProgram(
+  sizes: readonly number[],
+  samples: number,
+  mode: "train" | "evaluate" = "train",
+): ShardProgram {
   const layers = sizes.length - 1;
   const classes = sizes[layers] ?? 0;
   const layout = flatLayout(
@@ -35,7 +39,10 @@ export function mlpProgram(sizes: readonly number[], samples: number, mode: "tra
     node("Concat", ["lossVector", "samples"], "scalars", { axis: 0 }),
   ];
   if (mode === "train") {
-    nodes.push(node("Softmax", ["logits"], "probabilities", { axis: 1 }), node("Sub", ["probabilities", "target"], `d${layers}`));
+    nodes.push(
+      node("Softmax", ["logits"], "probabilities", { axis: 1 }),
+      node("Sub", ["probabilities", "target"], `d${layers}`),
+    );
     for (let i = layers - 1; i >= 0; i--) {
       nodes.push(node("Gemm", [`d${i + 1}`, `a${i}`], `d:fc${i}.weight`, { transA: 1 }));
       nodes.push(node("ReduceSum", [`d${i + 1}`, "rows"], `d:fc${i}.bias`, { keepdims: 0 }));
@@ -45,7 +52,8 @@ export function mlpProgram(sizes: readonly number[], samples: number, mode: "tra
     }
   }
   const sums = mode === "train" ? layout.entries.map((entry) => ({ ...entry, name: `d:${entry.name}` })) : [];
-  const collects: TensorInfo[] = mode === "train" ? [] : [{ name: "logits", dtype: "float32", shape: [samples, classes] }];
+  const collects: TensorInfo[] =
+    mode === "train" ? [] : [{ name: "logits", dtype: "float32", shape: [samples, classes] }];
   const onnx = onnxBytes({
     nodes,
     inputs: [...columns, ...layout.entries.map(({ name, shape }) => ({ name, shape, dtype: "float32" as const }))],
@@ -78,6 +86,11 @@ export function mlpProgram(sizes: readonly number[], samples: number, mode: "tra
   return { ...manifest, onnx, id: createHash("sha256").update(onnx).update(JSON.stringify(manifest)).digest("hex") };
 }
 
-function node(type: string, inputs: readonly string[], output: string, ints: Readonly<Record<string, number>> = {}): ModelNode {
+function node(
+  type: string,
+  inputs: readonly string[],
+  output: string,
+  ints: Readonly<Record<string, number>> = {},
+): ModelNode {
   return { type, inputs, outputs: [output], ints };
 }

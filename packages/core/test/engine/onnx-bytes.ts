@@ -16,7 +16,9 @@ export interface Model {
   readonly nodes: readonly ModelNode[];
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
-  readonly constants?: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: Float32Array | BigInt64Array }>>;
+  readonly constants?: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly values: Float32Array | BigInt64Array }>
+  >;
 }
 
 const elementTypes: Readonly<Record<ElementType, number>> = { float32: 1, uint8: 2, int32: 6, int64: 7 };
@@ -45,7 +47,9 @@ function nodeProto({ type, inputs, outputs, ints = {} }: ModelNode): Buffer[] {
     ...inputs.map((name) => textField(1, name)),
     ...outputs.map((name) => textField(2, name)),
     textField(4, type),
-    ...Object.entries(ints).map(([name, value]) => bytesField(5, [textField(1, name), intField(3, value), intField(20, 2)])),
+    ...Object.entries(ints).map(([name, value]) =>
+      bytesField(5, [textField(1, name), intField(3, value), intField(20, 2)]),
+    ),
   ];
 }
 
