@@ -66,38 +66,53 @@ function isInteger(dtype: DType): boolean {
 
 /**
  * Refuses rows whose labels or indices the program cannot use, before they are sent. Reads each value of a ranged
- * column once, about a nanosecond a value.
+ * column once, two to four nanoseconds a value (measured).
  *
- * @param rowOf the dataset's row of the shard's sample, for the message.
+ * @param rowOf the row of the data set, from 0, which is sample `index` of the shard; messages count from 1.
  * @throws TuttiError DATA_INVALID naming column, row, value and range.
  */
-export function checkColumns(program: ProgramManifest, rows: PackedRows, rowOf: (sample: number) => number): void {
+export function checkColumns(program: ProgramManifest, rows: PackedRows, rowOf: (index: number) => number): void {
   for (const { name, range } of program.columns) {
     if (range === undefined) continue;
     const column = rows.columns.find((packed) => packed.name === name);
     if (column === undefined)
       throw new TuttiError("INTERNAL", `the program needs column "${name}", which the rows lack`);
     const values = integersOf(rows.bytes, column.offset, column.byteLength, column.dtype);
-    const [min, max] = range;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]!;
-      if (value >= min && value <= max) continue;
-      const row = rowOf(Math.floor(i / (values.length / rows.samples)));
-      throw new TuttiError(
-        "DATA_INVALID",
-        `column "${name}", row ${row}: found ${value}, the step function uses it as an index from ${min} to ${max}`,
-        { column: name, row, value: Number(value) },
-      );
-    }
+    const outside = firstOutside(values, range);
+    if (outside === undefined) continue;
+    const row = rowOf(Math.floor(outside.index / (values.count / rows.samples)));
+    throw new TuttiError(
+      "DATA_INVALID",
+      `column "${name}", row ${row + 1}: found ${outside.value}, the step function uses it as an index from ${range[0]} to ${range[1]}`,
+      { column: name, row, value: outside.value },
+    );
   }
 }
 
-function integersOf(
-  bytes: Uint8Array<ArrayBuffer>,
-  offset: number,
-  length: number,
-  dtype: DType,
-): ArrayLike<number> | ArrayLike<bigint> {
+/** Integers as words: a 64-bit one is two of 32, the lower first. */
+interface Integers {
+  readonly words: ArrayLike<number>;
+  readonly wordsEach: 1 | 2;
+  readonly count: number;
+}
+
+function firstOutside({ words, wordsEach }: Integers, [min, max]: Range): { index: number; value: number } | undefined {
+  for (let i = 0; i < words.length; i += wordsEach) {
+    const low = words[i]!;
+    const isNarrow = wordsEach === 1 || words[i + 1] === low >> 31;
+    if (isNarrow && low >= min && low <= max) continue;
+    return { index: i / wordsEach, value: isNarrow ? low : words[i + 1]! * 2 ** 32 + (low >>> 0) };
+  }
+  return undefined;
+}
+
+function integersOf(bytes: Uint8Array<ArrayBuffer>, offset: number, length: number, dtype: DType): Integers {
+  const words = wordsOf(bytes, offset, length, dtype);
+  const wordsEach = dtype === "int64" ? 2 : 1;
+  return { words, wordsEach, count: words.length / wordsEach };
+}
+
+function wordsOf(bytes: Uint8Array<ArrayBuffer>, offset: number, length: number, dtype: DType): ArrayLike<number> {
   const { buffer } = bytes;
   const start = bytes.byteOffset + offset;
   switch (dtype) {
@@ -110,9 +125,8 @@ function integersOf(
     case "uint16":
       return new Uint16Array(buffer, start, length / 2);
     case "int32":
-      return new Int32Array(buffer, start, length / 4);
     case "int64":
-      return new BigInt64Array(buffer, start, length / 8);
+      return new Int32Array(buffer, start, length / 4);
     default:
       throw new TuttiError("INTERNAL", `a range of a column of ${dtype}`);
   }
