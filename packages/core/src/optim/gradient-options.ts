@@ -7,6 +7,8 @@ import { rateAt } from "./schedule.ts";
  *
  *     g = gradientSum / divisor; g = g·clipScale; g = clamp(g, ±clipValue); g = g + coupledDecay·θ
  *     θ = θ − decoupledDecay·θ   (before the optimizer's own step, with g from the old θ)
+ *
+ * A decay of 0 is not computed, so that it changes no bit of finite numbers, not even of −0.
  */
 export class GradientOptions {
   readonly clipValue: number;

@@ -39,7 +39,7 @@ const rmsprop = fc
 
 const vector = fc.array(value, { minLength: 37, maxLength: 37 });
 const gradients = fc.array(vector, { minLength: 1, maxLength: 4 });
-const divisor = fc.constantFrom(1, 3, 64, 0.7);
+const divisor = fc.constantFrom(1, 64, 2 ** 100, 2 ** -100, 3, 0.7);
 
 /** As the bits of float32, with every NaN the same. */
 function bits(values: Iterable<number>): number[] {
@@ -77,6 +77,7 @@ for (const [kind, definitions, numRuns] of [
             const clipScale = definition.clipNorm === null ? 1 : Math.min(1, definition.clipNorm / (norm + 1e-6));
             if (!Number.isFinite(norm) && definition.clipNorm !== null) return;
             const update = { step, rate: rateOf(definition, step), divisor: by, clipScale };
+            if (!theta.every(Number.isFinite)) return; // 0·∞: what an infinite parameter becomes is not defined
             for (let i = 0; i < theta.length; i++) {
               theta[i] = referenceUpdate(definition, theta[i]!, sum[i]!, states[i]!, update);
             }

@@ -44,7 +44,7 @@ test("the state of each optimizer is named, with what it starts from", () => {
   ]);
 });
 
-const refusals: [options: Record<string, unknown>, message: string][] = [
+const refusals: [options: object, message: string][] = [
   [{ lr: -0.1 }, "optim.sgd: lr must be a number of at least 0, found -0.1."],
   [{ lr: "0.1" }, 'optim.sgd: lr must be a number of at least 0, found "0.1".'],
   [{ lr: 1e39 }, "optim.sgd: lr must be a number of at least 0, found 1e+39."],

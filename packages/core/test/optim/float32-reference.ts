@@ -25,9 +25,10 @@ export function referenceUpdate(
   if (clipValue !== null && g > f(clipValue)) g = f(clipValue);
   if (clipValue !== null && g < -f(clipValue)) g = -f(clipValue);
   if (maximize) g = -g;
-  g = f(g + f((decay === "coupled" ? f(weightDecay) : 0) * theta));
+  if (decay === "coupled" && weightDecay !== 0) g = f(g + f(f(weightDecay) * theta));
   const lr = f(rate);
-  const start = f(theta - f((decay === "decoupled" ? f(rate * weightDecay) : 0) * theta));
+  const amount = decay === "decoupled" ? f(rate * weightDecay) : 0;
+  const start = amount === 0 ? theta : f(theta - f(amount * theta));
 
   if (definition.kind === "sgd") {
     if (definition.momentum === 0) return f(start - f(lr * g));
