@@ -195,6 +195,11 @@ export class Tensor {
     return this.reshape([...this.shape.slice(0, axis), -1]);
   }
 
+  /** This and `others` one after the other along `axis`; the other axes must be the same. */
+  concat(others: readonly Tensor[], axis: number): Tensor {
+    return this.graph.apply(ops.concat, [this, ...others], { axis })[0]!;
+  }
+
   /** Reorders the axes; without an argument reverses them. */
   transpose(permutation?: readonly number[]): Tensor {
     const perm = permutation ?? this.shape.map((_, i) => this.rank - 1 - i);

@@ -131,6 +131,7 @@ describe("shape rules agree with the engine, with N unknown and known:", () => {
             return t!.gather(t!.graph.constant(new BigInt64Array(count), indexShape, "int64"), axis);
           });
           await expectEngineShape({ x }, ([t]) => t!.slice(axis, start, end, step));
+          await expectEngineShape({ x, y: [batch, ...rest.slice(0, -1), 2] }, ([t, u]) => t!.concat([u!, t!], -1));
           await expectEngineShape({ x }, ([t]) => t!.unsqueeze(axis).unsqueeze(0).squeeze(0));
         },
       ),

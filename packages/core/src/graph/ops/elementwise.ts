@@ -175,7 +175,7 @@ export const relu: Op = {
   gradient: unary((_x, y, dy) => y.lessOrEqual(0).where(dy.graph.scalar(0, dy.dtype), dy)),
 };
 
-// dx = dy·y·(1 - y)
+// dx = dy·y·(1 - y); 1 - y is exact where y saturates, y - y² would not be
 export const sigmoid: Op = {
   type: "Sigmoid",
   label: "sigmoid",
@@ -183,7 +183,7 @@ export const sigmoid: Op = {
   arity: [1, 1],
   attributes: none,
   infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.mul(y.sub(y.mul(y)))),
+  gradient: unary((_x, y, dy) => dy.mul(oneMinus(y).mul(y))),
 };
 
 // dx = dy·(1 - y²)
@@ -194,5 +194,9 @@ export const tanh: Op = {
   arity: [1, 1],
   attributes: none,
   infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.sub(dy.mul(y.mul(y)))),
+  gradient: unary((_x, y, dy) => dy.mul(oneMinus(y.mul(y)))),
 };
+
+function oneMinus(y: Tensor): Tensor {
+  return y.graph.scalar(1, y.dtype).sub(y);
+}
