@@ -1,12 +1,12 @@
 // Nanoseconds per parameter of one optimizer update: the fused kernel, the same formula in a JS loop, and torch.optim where
-// python3 (or $PYTHON) has torch. One thread each. Run after a build: node bench/optimizer.mjs
+// python3 (or $PYTHON) has torch. One thread each. Run after a build: node bench/optimizer.mjs [divisor]
 import { spawnSync } from "node:child_process";
 import { createKernels } from "../packages/core/dist/kernels/index.js";
 import { Arena } from "../packages/core/dist/memory/index.js";
 import { compileOptimizer, optim } from "../packages/core/dist/optim/index.js";
 
 const sizes = [1_000_000, 10_000_000].map((size) => Math.ceil(size / 16) * 16);
-const divisor = 96;
+const divisor = Number(process.argv[2] ?? 128);
 
 const cases = [
   { name: "sgd", definition: optim.sgd({ lr: 1e-3 }), torch: "SGD(p, lr=1e-3)" },
