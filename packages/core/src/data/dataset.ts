@@ -11,7 +11,7 @@ export interface Dataset {
   /** SHA-256 (hex) of names, types and content: two datasets with the same fingerprint train the same weights. */
   readonly fingerprint: string;
   /**
-   * Copies rows into `target`, one entry per column: the packed, row-major, little-endian bytes of `rows.length`
+   * Copies rows into `target`, one entry for each column that is wanted: the packed, row-major, little-endian bytes of `rows.length`
    * samples. Synchronous for sets in memory, a promise for others. The caller owns `target`.
    */
   read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void>;
@@ -58,18 +58,22 @@ class MemoryDataset implements Dataset {
         throw new TuttiError("INTERNAL", `row ${row} was asked for; the data set has rows 0 to ${this.size - 1}`);
       }
     }
-    for (const [name, column] of this.#stored) copyRows(name, column, rows, target[name]);
+    for (const [name, bytes] of Object.entries(target)) {
+      const column = this.#stored.get(name);
+      if (column === undefined) throw new TuttiError("INTERNAL", `column "${name}" was asked for; there is none`);
+      copyRows(name, column, rows, bytes);
+    }
   }
 
   async close(): Promise<void> {}
 }
 
-function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, target: Uint8Array | undefined): void {
+function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, target: Uint8Array): void {
   const sampleBytes = bytesPerSample(column.type);
-  if (target?.byteLength !== rows.length * sampleBytes) {
+  if (target.byteLength !== rows.length * sampleBytes) {
     throw new TuttiError(
       "INTERNAL",
-      `reading column "${name}" needs ${rows.length * sampleBytes} bytes, the target has ${target?.byteLength ?? "none"}`,
+      `reading column "${name}" needs ${rows.length * sampleBytes} bytes, the target has ${target.byteLength}`,
     );
   }
   for (let index = 0; index < rows.length; index++) {

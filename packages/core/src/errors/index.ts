@@ -5,19 +5,23 @@
 export const errorCodes = {
   BAD_OPTION: "a command-line option or a value of the definition is unknown or of the wrong kind",
   BAD_RUN_FILE: "the run file cannot be loaded or does not export a definition",
+  BITS_DIFFER: "the same run gave other weights on another number of workers",
   CHECKPOINT_INVALID: "a checkpoint file is missing, damaged, cut off or of another format",
   CHECKPOINT_WRITE_FAILED: "a checkpoint could not be written; the ones before it are untouched",
   CONNECTION_LOST: "a connection to a coordinator or worker failed or was closed by the other side",
   DATA_INVALID: "a data file holds a value that cannot be read as declared",
   DATA_MISSING: "a data file or a column does not exist",
+  DEFINITION_CHANGED: "the run to resume was defined otherwise",
   ENGINE_FAILED: "ONNX Runtime refused a program or failed while running it",
   ENGINE_MISSING: "ONNX Runtime's native binding does not load on this machine",
   GRAPH_INVALID: "a graph received or read is malformed, too large, or uses an operator that is not allowed",
   INTERNAL: "an invariant of Tutti itself does not hold",
+  INTERRUPTED: "the command was interrupted before it had an answer",
   MIXES_SAMPLES: "the step function combines values of different samples",
   NON_FINITE: "a loss or gradient is NaN or infinite",
   NO_GRADIENT: "a trainable parameter or operator has no gradient on the path to the loss",
   NUMERIC_CLASS: "a machine rounds differently from the one the run started on",
+  OUTPUT_IN_USE: "the output directory holds another run's checkpoints",
   OUTPUT_LOCKED: "another process uses the output directory",
   OUTPUT_NOT_WRITABLE: "the output directory or a file in it cannot be made or written",
   PORT_IN_USE: "the port to listen on is taken by another program",
@@ -25,6 +29,8 @@ export const errorCodes = {
   SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
   UNAUTHORIZED: "the coordinator wants another token",
   UNREACHABLE: "no coordinator answers at the given address",
+  WORKER_FAILED: "local worker processes could not be started or kept ending",
+  WORKER_IDLE: "a worker that could have computed shards computed none",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -80,6 +80,8 @@ export interface DoneEvent {
   readonly wallMs: number;
   readonly samplesPerSecond: number;
   readonly ledger: Ledger;
+  /** Who is connected at the end, and how many leases of training steps each has answered. */
+  readonly workers: readonly { readonly id: string; readonly host: string; readonly lanes: number; readonly leases: number }[];
 }
 
 /** Proof that every sample counted exactly once, and what was done for it. */

@@ -55,7 +55,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   readonly #codec: Codec<Out, In>;
   readonly #maxPayloadBytes: number;
   #handlers: ConnectionHandlers<In> | undefined;
-  #pending: { message: In; bytes: number; assembled: Uint8Array | undefined; received: number } | undefined;
+  #pending: PendingPayload<In> | undefined;
   #state: "open" | "closing" | "closed" = "open";
   #failure: TuttiError | undefined;
 
@@ -128,7 +128,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     else this.#pending = { message, bytes, assembled: undefined, received: 0 };
   }
 
-  #receivePayload(pending: NonNullable<typeof this.#pending>, data: Buffer): void {
+  #receivePayload(pending: PendingPayload<In>, data: Buffer): void {
     const { message, bytes } = pending;
     if (pending.received + data.byteLength > bytes) {
       throw new TuttiError("PROTOCOL", `${message.type}: more payload than the ${bytes} bytes declared`);
@@ -153,6 +153,14 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     this.#socket.close(closeCodes.protocol, truncate(this.#failure.message));
     this.#socket.terminate();
   }
+}
+
+/** A header whose payload has not all come. */
+interface PendingPayload<In> {
+  readonly message: In;
+  readonly bytes: number;
+  assembled: Uint8Array | undefined;
+  received: number;
 }
 
 /** A close reason may hold 123 bytes (RFC 6455, section 5.5). */

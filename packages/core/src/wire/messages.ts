@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { ProgramManifest } from "../step/shard-program.ts";
 
 /** Version of this protocol; also in the WebSocket subprotocol name. Any change of a message raises it. */
 export const protocolVersion = 1;
@@ -8,7 +9,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(4096));
 const identifier = v.pipe(v.string(), v.maxLength(128));
 const hex = v.pipe(v.string(), v.maxLength(128), v.regex(/^[0-9a-f]*$/));
-const bytes = v.instance(Uint8Array);
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "expected bytes");
 const dims = v.pipe(v.array(count), v.maxLength(16));
 const dtype = v.picklist(["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"]);
 
@@ -16,12 +17,12 @@ const programTensor = v.object({
   name: text,
   dtype,
   shape: dims,
-  range: v.optional(v.tuple([v.number(), v.number()])),
+  range: v.exactOptional(v.tuple([v.number(), v.number()])),
 });
 const programView = v.object({ name: text, shape: dims, offset: count, length: count });
 
 /** All of a shard program but its graph. */
-export const manifestSchema = v.object({
+export const manifestSchema: v.GenericSchema<ProgramManifest> = v.object({
   mode: v.picklist(["train", "evaluate"]),
   samples: v.pipe(count, v.minValue(1)),
   columns: v.pipe(v.array(programTensor), v.maxLength(4096)),
@@ -44,6 +45,8 @@ const toWorker = [
     generation: count,
     worker: identifier,
     parameterFloats: count,
+    /** The prefix of the parameters that updates cover. */
+    trainableFloats: count,
     sumsFloats: count,
     chunkFloats: v.pipe(count, v.minValue(16)),
     inlineBytes: count,
@@ -54,11 +57,14 @@ const toWorker = [
   v.object({ type: v.literal("program"), id: hex, manifest: manifestSchema, payloadBytes: count }),
   v.object({ type: v.literal("canary"), program: hex, last: v.boolean(), payloadBytes: count }),
   v.object({ type: v.literal("parameters"), generation: count, step: count, chunk: count, payloadBytes: count }),
-  v.object({ type: v.literal("batch"), generation: count, round: count, shard: count, program: hex, payloadBytes: count, inline: v.optional(bytes) }),
+  v.object({ type: v.literal("batch"), generation: count, round: count, shard: count, program: hex, payloadBytes: count, inline: v.exactOptional(bytes) }),
   v.object({ type: v.literal("lease"), ...position, ...node }),
-  v.object({ type: v.literal("update"), generation: count, step: count, chunk: count, payloadBytes: count, inline: v.optional(bytes) }),
+  v.object({ type: v.literal("update"), generation: count, step: count, chunk: count, payloadBytes: count, inline: v.exactOptional(bytes) }),
   v.object({ type: v.literal("commit"), generation: count, step: count, round: count, hash: hex }),
+  /** The staged update of this round is void; its batches and leases are over. */
   v.object({ type: v.literal("abort"), generation: count, round: count }),
+  /** The round is over: its batches and unanswered leases can go. A commit says the same of its own round. */
+  v.object({ type: v.literal("release"), generation: count, round: count }),
   v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
   v.object({ type: v.literal("goodbye"), code: identifier, message: text, rejoin: v.boolean() }),
 ] as const;
@@ -81,10 +87,10 @@ const toCoordinator = [
     ...position,
     ...node,
     scalars: bytes,
-    collects: v.optional(v.pipe(v.array(bytes), v.maxLength(65_536))),
+    collects: v.exactOptional(v.pipe(v.array(bytes), v.maxLength(65_536))),
     computeMs: v.pipe(v.number(), v.minValue(0)),
     chunks: count,
-    inline: v.optional(bytes),
+    inline: v.exactOptional(bytes),
   }),
   v.object({ type: v.literal("partial"), ...position, ...node, chunk: count, payloadBytes: count }),
   v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: text }),

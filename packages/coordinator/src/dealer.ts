@@ -1,0 +1,138 @@
+import type { Clock } from "@tutti/core/clock";
+import type { TreeNode } from "@tutti/core/step";
+import type { EvaluationRound } from "./evaluation-round.ts";
+import { type LeaseShare, planLeases } from "./lease-plan.ts";
+import type { Lease } from "./leases.ts";
+import type { Member } from "./member.ts";
+import type { StepRound } from "./step-round.ts";
+import type { PreparedShard } from "./training-run.ts";
+
+export type Round = StepRound | EvaluationRound;
+
+/** Rows up to this many bytes travel within their header. */
+export const inlineBytes = 16_384;
+
+export interface DealerParts {
+  readonly clock: Clock;
+  readonly generation: number;
+  /** Leases unanswered for this long are dealt to a second worker. */
+  readonly lateMs: () => number;
+  readonly active: () => readonly Member[];
+  readonly nobodyLeft: () => void;
+}
+
+/** Hands leases and their rows to workers, again where one is gone or late. Who computes what cannot change a bit. */
+export class Dealer {
+  readonly #parts: DealerParts;
+  #round: Round | undefined;
+  #shard: (index: number) => PreparedShard | undefined = () => undefined;
+  #lateTimer: { cancel(): void } | undefined;
+
+  constructor(parts: DealerParts) {
+    this.#parts = parts;
+  }
+
+  get round(): Round | undefined {
+    return this.#round;
+  }
+
+  /** One share per active worker. */
+  plan(shards: number): readonly LeaseShare<Member>[] {
+    return planLeases(
+      shards,
+      this.#parts.active().map((worker) => ({ worker, weight: worker.lanes })),
+    );
+  }
+
+  /** True while the plan's workers are exactly those there are. */
+  isCurrent(shares: readonly LeaseShare<Member>[]): boolean {
+    const active = this.#parts.active();
+    return active.length === shares.length && shares.every(({ worker }, i) => worker === active[i]);
+  }
+
+  /** From now on, leases of this round are dealt; `shard` gives a shard's rows while they are at hand. */
+  open(round: Round, shard: (index: number) => PreparedShard | undefined): void {
+    this.#round = round;
+    this.#shard = shard;
+    this.#lateTimer ??= this.#parts.clock.setTimer(500, () => this.#tick());
+  }
+
+  /** The round is over: nothing more is dealt, and what workers hold of it is forgotten. */
+  close(members: readonly Member[], shards: number): void {
+    const round = this.#round!;
+    this.#round = undefined;
+    for (const member of members) {
+      for (let shard = 0; shard < shards; shard++) member.batches.delete(batchKey(round.number, shard));
+    }
+  }
+
+  stop(): void {
+    this.#round = undefined;
+    this.#lateTimer?.cancel();
+  }
+
+  deal(lease: Lease, member: Member): void {
+    const round = this.#round!;
+    if (!member.isActive) return;
+    this.sendRows(round.number, lease.node, this.#shard, member);
+    round.leases.deal(lease, member, this.#parts.clock.now());
+    member.send({ type: "lease", generation: this.#parts.generation, round: round.number, step: round.step, ...lease.node });
+  }
+
+  /** Deals every lease that nobody is computing and whose rows are at hand. */
+  dealOrphans(): void {
+    const round = this.#round;
+    if (round === undefined) return;
+    for (const lease of round.leases.orphans()) {
+      if (this.#shard(lease.node.lo) === undefined) continue;
+      const member = this.leastBusy(lease);
+      if (member === undefined) {
+        this.#parts.nobodyLeft();
+        return;
+      }
+      this.deal(lease, member);
+    }
+  }
+
+  /** The active worker with the fewest open leases per lane that does not hold this one; the first at ties. */
+  leastBusy(lease: Lease): Member | undefined {
+    let best: Member | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const member of this.#parts.active()) {
+      if (lease.holders.has(member)) continue;
+      const load = this.#round!.leases.heldBy(member) / member.lanes;
+      if (load < least) {
+        best = member;
+        least = load;
+      }
+    }
+    return best;
+  }
+
+  /** Sends a worker the rows of a node's shards that it does not have yet. */
+  sendRows(round: number, node: TreeNode, shard: (index: number) => PreparedShard | undefined, member: Member): void {
+    for (let index = node.lo; index < node.hi; index++) {
+      const key = batchKey(round, index);
+      const prepared = shard(index);
+      if (prepared === undefined || member.batches.has(key)) continue;
+      member.batches.add(key);
+      const { program, bytes } = prepared;
+      const header = { type: "batch", generation: this.#parts.generation, round, shard: index, program } as const;
+      if (bytes.byteLength <= inlineBytes) member.send({ ...header, payloadBytes: 0, inline: bytes });
+      else member.send({ ...header, payloadBytes: bytes.byteLength }, bytes);
+    }
+  }
+
+  #tick(): void {
+    const lateMs = this.#parts.lateMs();
+    for (const lease of this.#round?.leases.late(this.#parts.clock.now() - lateMs) ?? []) {
+      const member = this.leastBusy(lease);
+      if (member !== undefined) this.deal(lease, member);
+    }
+    this.#lateTimer = this.#parts.clock.setTimer(500, () => this.#tick());
+  }
+}
+
+function batchKey(round: number, shard: number): string {
+  return `${round}:${shard}`;
+}

@@ -1,0 +1,51 @@
+import { TuttiError } from "@tutti/core/errors";
+import { Leases } from "./leases.ts";
+import type { Member, ResultMessage } from "./member.ts";
+
+/** Collects the scalars of an evaluation, one lease per shard; adds them in float64 in shard order when all are in. */
+export class EvaluationRound {
+  readonly number: number;
+  readonly step: number;
+  readonly leases = new Leases();
+  readonly #rows: (Float32Array | undefined)[];
+  readonly #scalarsLength: number;
+  readonly #answered: (shard: number) => void;
+  duplicates = 0;
+
+  constructor(number: number, step: number, shards: number, scalarsLength: number, answered: (shard: number) => void) {
+    this.number = number;
+    this.step = step;
+    this.#scalarsLength = scalarsLength;
+    this.#answered = answered;
+    this.#rows = Array.from({ length: shards }, () => undefined);
+    for (let shard = 0; shard < shards; shard++) this.leases.add({ lo: shard, hi: shard + 1 });
+  }
+
+  get isComplete(): boolean {
+    return this.leases.isComplete;
+  }
+
+  result(member: Member, message: ResultMessage): void {
+    const lease = this.leases.get(message);
+    if (lease === undefined || !(lease.holders.has(member) || lease.isDone)) {
+      throw new TuttiError("PROTOCOL", `an answer for evaluation shard ${message.lo}, which ${member.id} was not given`);
+    }
+    if (message.scalars.byteLength !== this.#scalarsLength * 4) {
+      throw new TuttiError("PROTOCOL", `evaluation shard ${message.lo}: ${message.scalars.byteLength} bytes of scalars, expected ${this.#scalarsLength * 4}`);
+    }
+    if (lease.isDone) {
+      this.duplicates++;
+      return;
+    }
+    this.#rows[message.lo] = new Float32Array(Uint8Array.from(message.scalars).buffer);
+    this.leases.finish(lease);
+    this.#answered(message.lo);
+  }
+
+  /** [Σ weight·loss, Σ weight, metrics…] over all shards. */
+  sums(): Float64Array {
+    const sums = new Float64Array(this.#scalarsLength);
+    for (const row of this.#rows) for (let i = 0; i < sums.length; i++) sums[i]! += row?.[i] ?? Number.NaN;
+    return sums;
+  }
+}

@@ -1,0 +1,5 @@
+export * from "./coordinator.ts";
+export * from "./lease-plan.ts";
+export { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
+export * from "./server.ts";
+export * from "./training-run.ts";

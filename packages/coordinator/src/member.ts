@@ -1,0 +1,63 @@
+import type { TuttiError } from "@tutti/core/errors";
+import type { Connection, MessageOf, ToCoordinator, ToWorker } from "@tutti/core/wire";
+
+/**
+ * connecting: no hello yet · loading: compiles programs and runs the canary · active: holds the parameters, computes ·
+ * gone: dropped or disconnected, for good (a worker that comes back is a new member).
+ */
+export type MemberState = "connecting" | "loading" | "active" | "gone";
+
+/** One worker as the coordinator knows it. */
+export class Member {
+  readonly id: string;
+  readonly connection: Connection<ToWorker, ToCoordinator>;
+  state: MemberState = "connecting";
+  host = "?";
+  lanes = 1;
+  numericClass = "";
+  lastHeardMs: number;
+  /** Smoothed shards per second per training lease; undefined until measured. */
+  shardsPerSecond: number | undefined;
+  /** Leases of training steps. */
+  leasesAnswered = 0;
+  /** `${round}:${shard}` of the batches it was sent and may still hold. */
+  readonly batches = new Set<string>();
+  /** Views of each generation buffer that its socket has not taken yet. */
+  readonly unflushed: [number, number] = [0, 0];
+  toldStandby = false;
+
+  constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, nowMs: number) {
+    this.id = id;
+    this.connection = connection;
+    this.lastHeardMs = nowMs;
+  }
+
+  get isActive(): boolean {
+    return this.state === "active";
+  }
+
+  send(message: ToWorker, payload?: Uint8Array, onFlushed?: () => void): void {
+    this.connection.send(message, payload, onFlushed);
+  }
+
+  dismiss(code: string, message: string, rejoin: boolean): void {
+    this.send({ type: "goodbye", code, message, rejoin });
+    this.connection.close(message);
+  }
+
+  /** Exponential average over answered leases. */
+  measure(shards: number, ms: number): void {
+    const rate = (shards * 1000) / Math.max(ms, 0.01);
+    this.shardsPerSecond = this.shardsPerSecond === undefined ? rate : 0.8 * this.shardsPerSecond + 0.2 * rate;
+  }
+}
+
+export type ResultMessage = MessageOf<ToCoordinator, "result">;
+export type PartialMessage = MessageOf<ToCoordinator, "partial">;
+export type FailedMessage = MessageOf<ToCoordinator, "failed">;
+
+/** Why a member went, for the log and the event. */
+export interface Departure {
+  readonly reason: string;
+  readonly error?: TuttiError;
+}

@@ -1,0 +1,133 @@
+import type { Clock } from "@tutti/core/clock";
+import { isTuttiError, TuttiError } from "@tutti/core/errors";
+import { type Connection, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import { type Departure, Member } from "./member.ts";
+import { type MembershipConfig, overdue } from "./membership-policy.ts";
+
+export interface MembershipEvents {
+  /** A worker said hello: send it what it needs to get ready. */
+  hello(member: Member): void;
+  /** Programs are compiled, the canary has run. */
+  ready(member: Member): void;
+  /** Anything about work. Throwing drops the member. */
+  message(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void;
+  left(member: Member, departure: Departure): void;
+  /** Handling a message failed through no fault of the member. */
+  broken(error: unknown): void;
+}
+
+/** Keeps track of who is connected: handshake, heartbeats, silence. Knows nothing of steps. */
+export class Membership {
+  readonly #clock: Clock;
+  readonly #config: MembershipConfig;
+  readonly #events: MembershipEvents;
+  readonly #members = new Map<string, { member: Member; connectedMs: number }>();
+  #nextId = 1;
+  #timer: { cancel(): void } | undefined;
+
+  constructor(clock: Clock, config: MembershipConfig, events: MembershipEvents) {
+    this.#clock = clock;
+    this.#config = config;
+    this.#events = events;
+  }
+
+  /** Members that hold the parameters and compute, in the order they connected. */
+  get active(): readonly Member[] {
+    return this.all.filter((member) => member.isActive);
+  }
+
+  get all(): readonly Member[] {
+    return [...this.#members.values()].map(({ member }) => member);
+  }
+
+  accept(connection: Connection<ToWorker, ToCoordinator>): void {
+    const nowMs = this.#clock.now();
+    const member = new Member(`w${this.#nextId++}`, connection, nowMs);
+    this.#members.set(member.id, { member, connectedMs: nowMs });
+    connection.listen({
+      message: (message, payload) => this.#receive(member, message, payload),
+      closed: (reason, error) => this.#leave(member, error === undefined ? { reason } : { reason: error.message, error }),
+    });
+    this.#timer ??= this.#clock.setTimer(this.#config.heartbeatMs, () => this.#tick());
+  }
+
+  /** Cuts a member off. */
+  drop(member: Member, reason: string): void {
+    if (member.state === "gone") return;
+    member.connection.destroy();
+    this.#leave(member, { reason });
+  }
+
+  /** Says goodbye to all and stops the heartbeats. */
+  dismissAll(code: string, message: string): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const member of this.all) {
+      member.dismiss(code, message, false);
+      member.state = "gone";
+    }
+    this.#members.clear();
+  }
+
+  #receive(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void {
+    if (member.state === "gone") return;
+    member.lastHeardMs = this.#clock.now();
+    try {
+      switch (message.type) {
+        case "heartbeat":
+          return;
+        case "leaving":
+          this.drop(member, message.reason);
+          return;
+        case "hello":
+          if (member.state !== "connecting") throw new TuttiError("PROTOCOL", "a second hello");
+          if (message.protocol !== protocolVersion) {
+            const text = `this coordinator speaks protocol ${protocolVersion}, the worker ${message.protocol}: install the same version of Tutti on both`;
+            member.dismiss("PROTOCOL", text, false);
+            this.#leave(member, { reason: text });
+            return;
+          }
+          member.host = message.host;
+          member.lanes = message.lanes;
+          member.state = "loading";
+          this.#events.hello(member);
+          return;
+        case "ready":
+          if (member.state !== "loading") throw new TuttiError("PROTOCOL", "ready out of turn");
+          member.numericClass = message.numericClass;
+          this.#events.ready(member);
+          return;
+        default:
+          if (!member.isActive) throw new TuttiError("PROTOCOL", `${message.type} before being admitted`);
+          this.#events.message(member, message, payload);
+      }
+    } catch (error) {
+      if (isTuttiError(error) && error.code === "PROTOCOL") this.drop(member, error.message);
+      else this.#events.broken(error);
+    }
+  }
+
+  #leave(member: Member, departure: Departure): void {
+    if (member.state === "gone") return;
+    member.state = "gone";
+    this.#members.delete(member.id);
+    this.#events.left(member, departure);
+  }
+
+  #tick(): void {
+    const nowMs = this.#clock.now();
+    this.#timer = this.#clock.setTimer(this.#config.heartbeatMs, () => this.#tick());
+    const facts = [...this.#members.values()].map(({ member, connectedMs }) => ({
+      id: member.id,
+      state: member.state,
+      lastHeardMs: member.lastHeardMs,
+      connectedMs,
+      bufferedBytes: member.connection.bufferedBytes,
+    }));
+    for (const { id, reason } of overdue(facts, nowMs, this.#config)) {
+      const entry = this.#members.get(id);
+      if (entry !== undefined) this.drop(entry.member, reason);
+    }
+    for (const member of this.all) if (member.state !== "connecting") member.send({ type: "heartbeat", sentMs: nowMs });
+  }
+}

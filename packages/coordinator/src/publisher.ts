@@ -1,0 +1,68 @@
+import type { Arena } from "@tutti/core/memory";
+import { inlineBytes } from "./dealer.ts";
+import type { Generations } from "./generations.ts";
+import type { Member } from "./member.ts";
+import type { Reduction } from "./reduction.ts";
+import type { Signal } from "./signal.ts";
+
+export interface PublisherParts {
+  readonly arena: Arena;
+  readonly generations: Generations;
+  readonly reduction: Reduction;
+  readonly generation: number;
+  /** Notified when a socket has taken all it was given of a generation. */
+  readonly changed: Signal;
+}
+
+/**
+ * Sends parameters to workers, straight from the arena. A view may not be overwritten before the socket has taken it;
+ * since generations alternate, that is checked once per step (`isFlushed`).
+ */
+export class Publisher {
+  readonly #parts: PublisherParts;
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+  }
+
+  /** Generation t whole, then the chunks of t+1 that are final already. */
+  sendAll(member: Member, updatedChunks: readonly number[]): void {
+    const { generations, reduction, generation } = this.#parts;
+    const { step, current, currentIndex, totalFloats } = generations;
+    for (let chunk = 0; chunk * reduction.chunkFloats < totalFloats; chunk++) {
+      const begin = chunk * reduction.chunkFloats;
+      const payloadBytes = (Math.min(totalFloats, begin + reduction.chunkFloats) - begin) * 4;
+      this.#sendView(member, { type: "parameters", generation, step, chunk, payloadBytes }, current.parameters + begin * 4, currentIndex);
+    }
+    for (const chunk of updatedChunks) this.sendUpdate([member], chunk);
+  }
+
+  /** One final chunk of t+1. */
+  sendUpdate(members: readonly Member[], chunk: number): void {
+    const { generations, reduction, generation, arena } = this.#parts;
+    const begin = chunk * reduction.chunkFloats;
+    const bytes = (Math.min(generations.trainableFloats, begin + reduction.chunkFloats) - begin) * 4;
+    const address = generations.next.parameters + begin * 4;
+    const header = { type: "update", generation, step: generations.step + 1, chunk } as const;
+    if (bytes <= inlineBytes) {
+      const message = { ...header, payloadBytes: 0, inline: arena.bytes(address, bytes).slice() };
+      for (const member of members) member.send(message);
+    } else {
+      const index = generations.currentIndex === 0 ? 1 : 0;
+      for (const member of members) this.#sendView(member, { ...header, payloadBytes: bytes }, address, index);
+    }
+  }
+
+  /** True when every socket has taken what it was given of the buffer that t+1 will be written to. */
+  isFlushed(members: readonly Member[]): boolean {
+    const index = this.#parts.generations.currentIndex === 0 ? 1 : 0;
+    return members.every((member) => member.unflushed[index] === 0);
+  }
+
+  #sendView(member: Member, message: Parameters<Member["send"]>[0] & { payloadBytes: number }, address: number, index: 0 | 1): void {
+    member.unflushed[index]++;
+    member.send(message, this.#parts.arena.bytes(address, message.payloadBytes), () => {
+      if (--member.unflushed[index] === 0) this.#parts.changed.notify();
+    });
+  }
+}

@@ -1,0 +1,118 @@
+import { TuttiError } from "@tutti/core/errors";
+import type { Kernels } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
+import { children, isLeaf, nodeKey, type TreeNode } from "@tutti/core/step";
+
+interface Vertex {
+  readonly key: string;
+  readonly parent: Vertex | undefined;
+  left: Vertex | undefined;
+  right: Vertex | undefined;
+  /** Where its sums are; a parent takes over its left child's buffer. */
+  address: number;
+  readonly ready: Uint8Array; // by chunk
+}
+
+/**
+ * Adds up the sums of a step's leased nodes along the canonical tree, chunk by chunk as they arrive. Which node comes
+ * first changes nothing: every sum is left + right in float32 at its place in the tree.
+ */
+export class Reduction {
+  readonly chunkFloats: number;
+  readonly chunks: number;
+  readonly #arena: Arena;
+  readonly #kernels: Kernels;
+  readonly #sumsFloats: number;
+  readonly #buffers: number[] = [];
+  #leased = new Map<string, Vertex>();
+  #root: Vertex | undefined;
+  #missing = 0;
+  #onRootChunk: (chunk: number) => void = () => {};
+
+  constructor(arena: Arena, kernels: Kernels, sumsFloats: number, chunkFloats: number) {
+    this.#arena = arena;
+    this.#kernels = kernels;
+    this.#sumsFloats = sumsFloats;
+    this.chunkFloats = chunkFloats;
+    this.chunks = Math.ceil(sumsFloats / chunkFloats);
+  }
+
+  /** First float and number of floats of a chunk. */
+  range(chunk: number): { begin: number; end: number } {
+    return { begin: chunk * this.chunkFloats, end: Math.min(this.#sumsFloats, (chunk + 1) * this.chunkFloats) };
+  }
+
+  /** Address of the finished sums; chunk c is final once `onRootChunk(c)` was called. */
+  get sums(): number {
+    if (this.#root === undefined) throw new TuttiError("INTERNAL", "no reduction is under way");
+    return this.#root.address;
+  }
+
+  get isComplete(): boolean {
+    return this.#missing === 0;
+  }
+
+  /** Starts a step whose tree over [0, shards) is leased as exactly these nodes. */
+  begin(shards: number, leased: readonly TreeNode[], onRootChunk: (chunk: number) => void): void {
+    const wanted = new Set(leased.map(nodeKey));
+    this.#leased = new Map();
+    this.#onRootChunk = onRootChunk;
+    this.#missing = this.chunks;
+    let buffers = 0;
+    const build = (node: TreeNode, parent: Vertex | undefined): Vertex => {
+      const key = nodeKey(node);
+      const vertex: Vertex = { key, parent, left: undefined, right: undefined, address: 0, ready: new Uint8Array(this.chunks) };
+      if (wanted.has(key)) {
+        vertex.address = this.#buffer(buffers++);
+        this.#leased.set(key, vertex);
+      } else {
+        if (isLeaf(node)) throw new TuttiError("INTERNAL", `shard ${node.lo} is in no lease`);
+        const [left, right] = children(node);
+        vertex.left = build(left, vertex);
+        vertex.right = build(right, vertex);
+        vertex.address = vertex.left.address;
+      }
+      return vertex;
+    };
+    this.#root = build({ lo: 0, hi: shards }, undefined);
+  }
+
+  /** True if this chunk of a leased node is in. */
+  has(node: TreeNode, chunk: number): boolean {
+    return this.#vertex(node).ready[chunk] === 1;
+  }
+
+  /** Takes a chunk of a leased node's sums (copied) and merges what has become complete. At most once per (node, chunk). */
+  deliver(node: TreeNode, chunk: number, bytes: Uint8Array): void {
+    let vertex = this.#vertex(node);
+    if (vertex.ready[chunk] === 1) throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
+    const { begin, end } = this.range(chunk);
+    this.#arena.bytes(vertex.address + begin * 4, (end - begin) * 4).set(bytes);
+    vertex.ready[chunk] = 1;
+    for (let parent = vertex.parent; parent !== undefined; parent = vertex.parent) {
+      const left = parent.left!;
+      const right = parent.right!;
+      if (left.ready[chunk] !== 1 || right.ready[chunk] !== 1) return;
+      this.#kernels.add(parent.address + begin * 4, left.address + begin * 4, right.address + begin * 4, end - begin);
+      parent.ready[chunk] = 1;
+      vertex = parent;
+    }
+    this.#missing--;
+    this.#onRootChunk(chunk);
+  }
+
+  #vertex(node: TreeNode): Vertex {
+    const vertex = this.#leased.get(nodeKey(node));
+    if (vertex === undefined) throw new TuttiError("INTERNAL", `node ${nodeKey(node)} is not leased in this step`);
+    return vertex;
+  }
+
+  #buffer(index: number): number {
+    let address = this.#buffers[index];
+    if (address === undefined) {
+      address = this.#arena.allocate(this.#sumsFloats * 4);
+      this.#buffers[index] = address;
+    }
+    return address;
+  }
+}

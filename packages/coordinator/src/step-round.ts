@@ -1,0 +1,139 @@
+import { TuttiError } from "@tutti/core/errors";
+import type { TreeNode } from "@tutti/core/step";
+import { type Lease, Leases } from "./leases.ts";
+import type { Member, PartialMessage, ResultMessage } from "./member.ts";
+import type { Reduction } from "./reduction.ts";
+import type { PreparedBatch } from "./training-run.ts";
+
+/** What a step's answers amount to, apart from the gradient sums. */
+export interface StepScalars {
+  /** Σ over all shards, float64, in shard order: [Σ weight·loss, Σ weight, metrics…]. */
+  readonly sums: Float64Array;
+  /** The same per shard, as they came. */
+  readonly perShard: readonly Float32Array[];
+}
+
+/**
+ * Collects the answers of one training step. For each (node, chunk) the first valid answer wins; what comes later is
+ * compared by its bytes where they are still known, counted and dropped.
+ */
+export class StepRound {
+  readonly number: number;
+  readonly step: number;
+  readonly batch: PreparedBatch;
+  readonly leases = new Leases();
+  readonly #parts: StepRoundParts;
+  readonly #perShard: (Float32Array | undefined)[];
+  #missingShards: number;
+  #scalars: StepScalars | undefined;
+  duplicates = 0;
+  /** What the last announced answer took to compute, by its worker's clock. */
+  lastComputeMs = 0;
+
+  constructor(parts: StepRoundParts) {
+    this.number = parts.number;
+    this.step = parts.step;
+    this.batch = parts.batch;
+    this.#parts = parts;
+    this.#perShard = parts.batch.shards.map(() => undefined);
+    this.#missingShards = parts.batch.shards.length;
+    for (const node of parts.nodes) this.leases.add(node);
+    parts.reduction.begin(parts.batch.shards.length, parts.nodes, parts.chunkReduced);
+  }
+
+  /** All shards' scalars, once the last has come. */
+  get scalars(): StepScalars | undefined {
+    return this.#scalars;
+  }
+
+  get isComplete(): boolean {
+    return this.#missingShards === 0 && this.#parts.reduction.isComplete;
+  }
+
+  /** A member announces a node's sums, with the scalars of its shards. Throws PROTOCOL for what cannot be an answer. */
+  result(member: Member, message: ResultMessage): void {
+    const lease = this.#lease(member, message);
+    const { lo, hi } = lease.node;
+    const rowBytes = this.#parts.scalarsLength * 4;
+    if (message.scalars.byteLength !== (hi - lo) * rowBytes) {
+      throw new TuttiError(
+        "PROTOCOL",
+        `result of node ${lo}-${hi}: ${message.scalars.byteLength} bytes of scalars, expected ${(hi - lo) * rowBytes}`,
+      );
+    }
+    if (this.#perShard[lo] === undefined) {
+      const rows = new Float32Array(Uint8Array.from(message.scalars).buffer);
+      for (let shard = lo; shard < hi; shard++) {
+        const at = (shard - lo) * this.#parts.scalarsLength;
+        this.#perShard[shard] = rows.subarray(at, at + this.#parts.scalarsLength);
+      }
+      this.#missingShards -= hi - lo;
+      if (this.#missingShards === 0) this.#addScalars();
+    }
+    this.lastComputeMs = message.computeMs;
+    if (message.inline !== undefined) this.#chunk(lease, 0, message.inline);
+    this.#finishIfDone(lease);
+  }
+
+  /** One chunk of an announced node's sums. */
+  partial(member: Member, message: PartialMessage, payload: Uint8Array | undefined): void {
+    const lease = this.#lease(member, message);
+    this.#chunk(lease, message.chunk, payload ?? new Uint8Array(0));
+    this.#finishIfDone(lease);
+  }
+
+  #lease(member: Member, message: { readonly lo: number; readonly hi: number }): Lease {
+    const lease = this.leases.get(message);
+    if (lease === undefined || !(lease.holders.has(member) || lease.isDone)) {
+      throw new TuttiError("PROTOCOL", `an answer for node ${message.lo}-${message.hi}, which ${member.id} was not given`);
+    }
+    return lease;
+  }
+
+  #chunk(lease: Lease, chunk: number, bytes: Uint8Array): void {
+    if (chunk >= this.#parts.reduction.chunks) {
+      throw new TuttiError("PROTOCOL", `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: there are ${this.#parts.reduction.chunks}`);
+    }
+    const { begin, end } = this.#parts.reduction.range(chunk);
+    if (bytes.byteLength !== (end - begin) * 4) {
+      throw new TuttiError(
+        "PROTOCOL",
+        `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: ${bytes.byteLength} bytes, expected ${(end - begin) * 4}`,
+      );
+    }
+    if (this.#parts.reduction.has(lease.node, chunk)) this.duplicates++;
+    else this.#parts.reduction.deliver(lease.node, chunk, bytes);
+  }
+
+  #finishIfDone(lease: Lease): void {
+    if (lease.isDone || this.#perShard[lease.node.lo] === undefined) return;
+    for (let chunk = 0; chunk < this.#parts.reduction.chunks; chunk++) if (!this.#parts.reduction.has(lease.node, chunk)) return;
+    this.leases.finish(lease);
+    if (this.isComplete) this.#parts.complete();
+  }
+
+  #addScalars(): void {
+    const perShard = this.#perShard as readonly Float32Array[]; // none is missing any more
+    const sums = new Float64Array(this.#parts.scalarsLength);
+    for (const row of perShard) for (let i = 0; i < sums.length; i++) sums[i]! += row[i]!;
+    this.#scalars = { sums, perShard };
+    this.#parts.scalarsKnown();
+  }
+}
+
+export interface StepRoundParts {
+  readonly number: number;
+  /** t: the step whose parameters are used. */
+  readonly step: number;
+  readonly batch: PreparedBatch;
+  /** The canonical nodes the step is dealt as. */
+  readonly nodes: readonly TreeNode[];
+  readonly reduction: Reduction;
+  /** Floats of scalars per shard. */
+  readonly scalarsLength: number;
+  /** The whole step's sums of this chunk are final. */
+  readonly chunkReduced: (chunk: number) => void;
+  /** The scalars of all shards are in; called once. */
+  readonly scalarsKnown: () => void;
+  readonly complete: () => void;
+}

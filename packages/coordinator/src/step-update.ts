@@ -1,0 +1,126 @@
+import { TuttiError } from "@tutti/core/errors";
+import type { Kernels } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
+import type { CompiledOptimizer } from "@tutti/core/optim";
+import type { FlatLayout } from "@tutti/core/step";
+import { combineChunkHashes, type Generations } from "./generations.ts";
+import type { Reduction } from "./reduction.ts";
+
+/** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */
+export const normBlockFloats = 16_384;
+
+/**
+ * Applies the optimizer to one step, t → t+1, chunk by chunk as the chunks' sums become final, while others are still
+ * arriving; clipping by norm has to wait for the last. Nothing is visible before the generations are committed.
+ */
+export class StepUpdate {
+  readonly #parts: StepUpdateParts;
+  readonly #hashes: BigUint64Array;
+  readonly #blockSquares: Float64Array;
+  readonly #updated: Uint8Array;
+  readonly #reduced: Uint8Array;
+  #divisor: number | undefined;
+
+  constructor(parts: StepUpdateParts) {
+    this.#parts = parts;
+    const chunks = this.#chunks;
+    this.#hashes = new BigUint64Array(chunks);
+    this.#updated = new Uint8Array(chunks);
+    this.#reduced = new Uint8Array(chunks);
+    this.#blockSquares = new Float64Array(Math.ceil(parts.layout.totalFloats / normBlockFloats));
+  }
+
+  /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
+  get updatedChunks(): readonly number[] {
+    return [...this.#updated.keys()].filter((chunk) => this.#updated[chunk] === 1);
+  }
+
+  chunkReduced(chunk: number): void {
+    this.#reduced[chunk] = 1;
+    if (this.#divisor !== undefined) this.#takeUp(chunk, this.#divisor);
+  }
+
+  /** @param divisor the step's sum of sample weights, as float32. */
+  divisorKnown(divisor: number): void {
+    if (this.#divisor !== undefined) return;
+    this.#divisor = divisor;
+    for (const [chunk, isReduced] of this.#reduced.entries()) if (isReduced === 1) this.#takeUp(chunk, divisor);
+  }
+
+  /**
+   * Ends the update once all sums are final: returns the gradient's global norm and the hash of t+1.
+   * Throws NON_FINITE, before anything was committed, naming the parameter.
+   */
+  finish(): { gradientNorm: number; hash: string } {
+    const { kernels, arena, layout, optimizer, hashScratch } = this.#parts;
+    const divisor = this.#divisor!;
+    let squares = 0;
+    for (const block of this.#blockSquares) squares += block;
+    const gradientNorm = Math.sqrt(squares);
+    if (!Number.isFinite(gradientNorm)) throw this.#nonFinite();
+    if (optimizer.needsGlobalNorm) {
+      const clipScale = optimizer.clipScale(gradientNorm);
+      for (let chunk = 0; chunk < this.#chunks; chunk++) this.#update(chunk, divisor, clipScale);
+    }
+    if (layout.totalFloats === 0) return { gradientNorm, hash: "" };
+    return { gradientNorm, hash: combineChunkHashes(kernels, arena, hashScratch, this.#hashes) };
+  }
+
+  get #chunks(): number {
+    return Math.ceil(this.#parts.layout.totalFloats / this.#parts.reduction.chunkFloats);
+  }
+
+  #takeUp(chunk: number, divisor: number): void {
+    const { kernels, reduction, optimizer, layout } = this.#parts;
+    const { begin, end } = reduction.range(chunk);
+    for (let at = begin; at < Math.min(end, layout.totalFloats); at += normBlockFloats) {
+      const count = Math.min(normBlockFloats, layout.totalFloats - at);
+      this.#blockSquares[at / normBlockFloats] = kernels.sumOfSquares(reduction.sums + at * 4, count, divisor);
+    }
+    if (!optimizer.needsGlobalNorm) this.#update(chunk, divisor, 1);
+  }
+
+  #update(chunk: number, divisor: number, clipScale: number): void {
+    const { kernels, reduction, optimizer, generations, layout, send } = this.#parts;
+    const begin = chunk * reduction.chunkFloats;
+    const end = Math.min(layout.totalFloats, begin + reduction.chunkFloats);
+    optimizer.update(kernels, {
+      begin,
+      end,
+      step: generations.step + 1,
+      divisor,
+      clipScale,
+      from: generations.current,
+      to: generations.next,
+      gradientSum: reduction.sums,
+    });
+    const address = generations.next.parameters + begin * 4;
+    this.#hashes[chunk] = kernels.hash64(address, (end - begin) * 4, 0n);
+    this.#updated[chunk] = 1;
+    send(chunk, address, (end - begin) * 4);
+  }
+
+  #nonFinite(): TuttiError {
+    const { kernels, reduction, layout, generations } = this.#parts;
+    const index = kernels.firstNonFinite(reduction.sums, layout.totalFloats);
+    const entry = layout.entries.find(({ offset, length }) => index >= offset && index < offset + length);
+    return new TuttiError(
+      "NON_FINITE",
+      `step ${generations.step + 1}: the gradient of ${entry?.name ?? "a parameter"} is NaN or infinite; the step was not committed. Lower the learning rate, clip gradients, or look for log(0) and division by 0 in the step function`,
+      { step: generations.step + 1, parameter: entry?.name },
+    );
+  }
+}
+
+export interface StepUpdateParts {
+  readonly kernels: Kernels;
+  readonly arena: Arena;
+  readonly layout: FlatLayout;
+  readonly optimizer: CompiledOptimizer;
+  readonly generations: Generations;
+  readonly reduction: Reduction;
+  /** Room for 8 bytes per chunk. */
+  readonly hashScratch: number;
+  /** Called with each final chunk of t+1: an address in the arena and its bytes. */
+  readonly send: (chunk: number, address: number, bytes: number) => void;
+}

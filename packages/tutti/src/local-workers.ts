@@ -1,0 +1,89 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { TuttiError } from "@tutti/core/errors";
+
+export interface LocalWorkersOptions {
+  readonly url: string;
+  readonly token: string;
+  readonly lanes: number;
+  readonly log: (line: string) => void;
+  /** Called when workers keep failing: nothing more is started. */
+  readonly failed: (error: TuttiError) => void;
+}
+
+const entry = fileURLToPath(import.meta.resolve("@tutti/worker/local"));
+
+/** How often a worker's place is filled again, and how long one must have lived for its end not to count. */
+const maxRestarts = 5;
+const healthyMs = 10_000;
+
+/**
+ * Worker processes of this machine. One that dies is started again; its IPC channel tells it when this process is gone.
+ */
+export class LocalWorkers {
+  readonly #options: LocalWorkersOptions;
+  readonly #children = new Set<ChildProcess>();
+  #isClosing = false;
+  #nextPlace = 1;
+
+  constructor(options: LocalWorkersOptions) {
+    this.#options = options;
+  }
+
+  /** Process ids of those running. */
+  get pids(): readonly number[] {
+    return [...this.#children].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
+  start(count: number): void {
+    for (let i = 0; i < count; i++) this.#start(`worker ${this.#nextPlace++}`, 0);
+  }
+
+  /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
+  async close(graceMs = 3000): Promise<void> {
+    this.#isClosing = true;
+    const ended = [...this.#children].map((child) => new Promise<void>((resolve) => child.once("close", () => resolve())));
+    for (const child of this.#children) if (child.connected) child.disconnect();
+    const timer = setTimeout(() => {
+      for (const child of this.#children) child.kill("SIGKILL");
+    }, graceMs);
+    await Promise.all(ended);
+    clearTimeout(timer);
+  }
+
+  #start(place: string, failures: number): void {
+    const { url, token, lanes, log, failed } = this.#options;
+    const startedMs = performance.now();
+    let reported: { code: string; message: string } | undefined;
+    const child = fork(entry, [], {
+      env: { ...process.env, TUTTI_URL: url, TUTTI_TOKEN: token, TUTTI_LANES: String(lanes) },
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      detached: false,
+    });
+    this.#children.add(child);
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) createInterface({ input: stream }).on("line", (line) => log(`${place}: ${line}`));
+    }
+    child.on("message", (message) => {
+      if (isReport(message)) reported = message;
+    });
+    child.on("error", (error) => log(`${place}: ${error.message}`));
+    child.on("close", (code, signal) => {
+      this.#children.delete(child);
+      if (this.#isClosing || code === 0) return;
+      const why = reported?.message ?? (signal === null ? `exit code ${code}` : signal);
+      const failuresNow = performance.now() - startedMs > healthyMs ? 1 : failures + 1;
+      if (failuresNow > maxRestarts || reported !== undefined) {
+        failed(new TuttiError("WORKER_FAILED", `${place} could not work: ${why}`));
+        return;
+      }
+      log(`${place} ended (${why}); starting another`);
+      this.#start(place, failuresNow);
+    });
+  }
+}
+
+function isReport(message: unknown): message is { code: string; message: string } {
+  return typeof message === "object" && message !== null && "code" in message && "message" in message && typeof message.message === "string";
+}

@@ -1,0 +1,202 @@
+import { randomBytes } from "node:crypto";
+import { Coordinator, type Server, serve } from "@tutti/coordinator";
+import { systemClock } from "@tutti/core/clock";
+import type { DoneEvent, RunEvent } from "@tutti/core/events";
+import type { RunDefinition } from "@tutti/core/run";
+import { inProcessWorker } from "./in-process-worker.ts";
+import { LocalWorkers } from "./local-workers.ts";
+import { OutputDirectory, type OutputPaths } from "./output-directory.ts";
+import { prepareRun } from "./prepare-run.ts";
+import { freshStart, startFrom } from "./starting-point.ts";
+
+export interface TrainOptions {
+  /** Worker processes to start on this machine; 0 (the default without `listen`) computes in this process. */
+  readonly workers?: number;
+  /** Threads per local worker; 1 by default. */
+  readonly lanes?: number;
+  /** Output directory for checkpoints, metrics and model.onnx; without it nothing is kept. */
+  readonly out?: string;
+  /** Go on from the newest checkpoint in `out`, if there is one. */
+  readonly resume?: boolean;
+  /** Resume although the definition is another than the checkpoint's. */
+  readonly allowChanges?: boolean;
+  /** Folder that relative data paths start from; the working directory by default. */
+  readonly baseDirectory?: string;
+  /** Also accept workers of other machines. A token is needed for any bind but loopback. */
+  readonly listen?: { readonly host: string; readonly port: number; readonly token?: string | undefined };
+  /** Workers to wait for before the first step; all local ones by default. */
+  readonly startWorkers?: number;
+  /** End after this step at the latest. */
+  readonly maxSteps?: number;
+  /** Shards of a batch, instead of the run's own. */
+  readonly shards?: number;
+  /** SHA-256 of the parameters with every step event. */
+  readonly hashEveryStep?: boolean;
+  /** Aborting is `stop()`. */
+  readonly signal?: AbortSignal;
+  /** What workers print. */
+  readonly log?: (line: string) => void;
+}
+
+export interface TrainResult {
+  readonly done: DoneEvent;
+  /** Files written, when there is an output directory. */
+  readonly out?: OutputPaths;
+  /** Final values by parameter name; row-major, the caller's. */
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+}
+
+/** A run under way: iterate it for its events, await it for its result. */
+export interface TrainingHandle extends AsyncIterable<RunEvent>, PromiseLike<TrainResult> {
+  /** Ends after the step under way, with a checkpoint. */
+  stop(): void;
+}
+
+/**
+ * Trains a run, here, on worker processes of this machine, or with workers that connect. Nothing is lost by not
+ * iterating: events go to those who listen at the time. Rejects with what made the run fail (TuttiError).
+ */
+export function train(definition: RunDefinition, options: TrainOptions = {}): TrainingHandle {
+  return new Training(definition, options);
+}
+
+class Training implements TrainingHandle {
+  readonly #result: Promise<TrainResult>;
+  readonly #listeners = new Set<EventQueue>();
+  readonly #stop = new AbortController();
+
+  constructor(definition: RunDefinition, options: TrainOptions) {
+    options.signal?.addEventListener("abort", () => this.#stop.abort(), { once: true });
+    if (options.signal?.aborted) this.#stop.abort();
+    const emit = (event: RunEvent): void => {
+      for (const queue of this.#listeners) queue.push(event);
+    };
+    // A task later, so that whoever iterates this handle right away misses nothing.
+    this.#result = Promise.resolve().then(() => runTraining(definition, options, this.#stop.signal, emit));
+    this.#result.then(
+      () => this.#endQueues(undefined),
+      (error: unknown) => this.#endQueues(error),
+    );
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a run is awaited for its result
+  then<A = TrainResult, B = never>(
+    fulfilled?: ((result: TrainResult) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#result.then(fulfilled, rejected);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<RunEvent> {
+    const queue = new EventQueue(() => this.#listeners.delete(queue));
+    this.#listeners.add(queue);
+    return queue;
+  }
+
+  #endQueues(error: unknown): void {
+    for (const queue of this.#listeners) queue.end(error);
+  }
+}
+
+/** Events between a run and one iteration over it. */
+class EventQueue implements AsyncIterator<RunEvent> {
+  readonly #onReturn: () => void;
+  #events: RunEvent[] = [];
+  #waiting: { resolve(result: IteratorResult<RunEvent>): void; reject(error: unknown): void } | undefined;
+  #end: { readonly error: unknown } | undefined;
+
+  constructor(onReturn: () => void) {
+    this.#onReturn = onReturn;
+  }
+
+  push(event: RunEvent): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting === undefined) this.#events.push(event);
+    else waiting.resolve({ value: event, done: false });
+  }
+
+  end(error: unknown): void {
+    this.#end = { error };
+    if (error === undefined) this.#waiting?.resolve({ value: undefined, done: true });
+    else this.#waiting?.reject(error);
+  }
+
+  next(): Promise<IteratorResult<RunEvent>> {
+    const event = this.#events.shift();
+    if (event !== undefined) return Promise.resolve({ value: event, done: false });
+    if (this.#end !== undefined) {
+      return this.#end.error === undefined ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(this.#end.error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  return(): Promise<IteratorResult<RunEvent>> {
+    this.#onReturn();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+}
+
+async function runTraining(definition: RunDefinition, options: TrainOptions, stop: AbortSignal, emit: (event: RunEvent) => void): Promise<TrainResult> {
+  const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
+  const prepared = await prepareRun(definition, baseDirectory, { maxSteps, ...(shards === undefined ? {} : { shards }) });
+  const { compiled, run } = prepared;
+  const closing: (() => Promise<void>)[] = [() => prepared.close()];
+  let output: OutputDirectory | undefined;
+  const onEvent = (event: RunEvent): void => {
+    output?.record(event);
+    emit(event);
+  };
+  try {
+    if (options.out !== undefined) {
+      const resume = { resume: options.resume ?? false, allowChanges: options.allowChanges ?? false };
+      output = await OutputDirectory.open(options.out, compiled, resume, onEvent);
+      const opened = output;
+      closing.push(() => opened.close());
+      for (const { reason } of output.damaged) emit({ type: "notice", message: `${reason}; going on from an older checkpoint` });
+    }
+    const coordinator = new Coordinator(run, output?.resumed === undefined ? freshStart(compiled) : startFrom(output.resumed, compiled), {
+      clock: systemClock(),
+      generation: Date.now(),
+      startWorkers: options.startWorkers ?? Math.max(1, workers),
+      hashEveryStep: options.hashEveryStep ?? false,
+      onEvent,
+      afterStep: (state, validation, isLast) => output?.afterStep(state, validation, isLast),
+    });
+    stop.addEventListener("abort", () => coordinator.stop(), { once: true });
+    if (stop.aborted) coordinator.stop();
+    const accept = (connection: Parameters<Coordinator["accept"]>[0]): void => coordinator.accept(connection);
+    if (listen !== undefined) {
+      const server = await serve({ ...listen, accept });
+      closing.push(() => server.close());
+      emit({ type: "notice", message: `listening for workers at ${server.url}` });
+    }
+    if (workers > 0) closing.push(await localWorkers(workers, lanes, coordinator, accept, log));
+    else if (listen === undefined) closing.push(await inProcessWorker(coordinator, lanes, log));
+    const done = await coordinator.train();
+    const parameters = coordinator.view.parameters;
+    await output?.exportModel(parameters);
+    const values = new Map(compiled.layout.entries.map(({ name, offset, length }) => [name, parameters.slice(offset, offset + length)]));
+    return { done, parameters: values, ...(output === undefined ? {} : { out: output.paths }) };
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/** Starts worker processes and a server on loopback for them, which nobody else can join. */
+async function localWorkers(count: number, lanes: number, coordinator: Coordinator, accept: (connection: Parameters<Coordinator["accept"]>[0]) => void, log: (line: string) => void): Promise<() => Promise<void>> {
+  const token = randomBytes(32).toString("hex");
+  const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept });
+  const children = new LocalWorkers({ url: server.url, token, lanes, log, failed: (error) => coordinator.fail(error) });
+  children.start(count);
+  return async () => {
+    await children.close();
+    await server.close();
+  };
+}

@@ -1,0 +1,22 @@
+// Entry of a worker process that `tutti train` starts on its own machine: what to join comes in the environment, and
+// the IPC channel closes when the parent is gone.
+import { isTuttiError } from "@tutti/core/errors";
+import { runWorker } from "./run-worker.ts";
+
+const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1" } = process.env;
+const leaving = new AbortController();
+// Ctrl-C reaches the whole process group: the parent finishes its step, and this worker is needed for it.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => leaving.abort());
+process.on("disconnect", () => {
+  leaving.abort();
+  setTimeout(() => process.exit(1), 2000).unref(); // a lane in the middle of a long shard may not answer
+});
+try {
+  await runWorker({ url, token, lanes: Number(lanes), signal: leaving.signal, log: (line) => console.error(line) });
+  if (process.connected) process.disconnect();
+} catch (error) {
+  const report = { code: isTuttiError(error) ? error.code : "INTERNAL", message: error instanceof Error ? error.message : String(error) };
+  process.exitCode = 1;
+  if (process.connected) process.send?.(report, undefined, undefined, () => process.disconnect());
+}

@@ -1,0 +1,119 @@
+import { TuttiError } from "@tutti/core/errors";
+import type { Kernels } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
+
+interface Buffer {
+  readonly address: number;
+  /** The step whose parameters it holds; −1 while it is being written or empty. */
+  step: number;
+  /** Differs whenever the content does. */
+  version: number;
+}
+
+/**
+ * A worker's two generations of parameters: t, which leases are computed from, and t+1, whose chunks are staged beside
+ * it until the commit. Sized once per run.
+ */
+export class ParameterStore {
+  readonly #arena: Arena;
+  readonly #kernels: Kernels;
+  readonly #floats: { readonly total: number; readonly trainable: number; readonly chunk: number };
+  readonly #hashScratch: number;
+  readonly #buffers: readonly [Buffer, Buffer];
+  #current: 0 | 1 = 0;
+  #received = 0;
+  #staged: { step: number; hashes: BigUint64Array; have: Uint8Array; missing: number } | undefined;
+  #nextVersion = 1;
+
+  constructor(arena: Arena, kernels: Kernels, floats: { readonly total: number; readonly trainable: number; readonly chunk: number }) {
+    this.#arena = arena;
+    this.#kernels = kernels;
+    this.#floats = floats;
+    this.#hashScratch = arena.allocate(8 * Math.max(1, this.#updateChunks));
+    const buffer = (): Buffer => ({ address: arena.allocate(floats.total * 4), step: -1, version: 0 });
+    this.#buffers = [buffer(), buffer()];
+  }
+
+  get #updateChunks(): number {
+    return Math.ceil(this.#floats.trainable / this.#floats.chunk);
+  }
+
+  /** The current parameters, once whole. */
+  get current(): Readonly<Buffer> {
+    return this.#buffers[this.#current];
+  }
+
+  /** Where t+1 is staged: whoever still computes from this buffer gets torn numbers. */
+  get stagingAddress(): number {
+    return this.#buffers[this.#current === 0 ? 1 : 0].address;
+  }
+
+  /** A buffer for the canary, whose content is void afterwards. */
+  borrow(): { address: number; version: number } {
+    const buffer = this.#buffers[this.#current];
+    buffer.step = -1;
+    buffer.version = this.#nextVersion++;
+    return buffer;
+  }
+
+  /** One chunk of the parameters at step t, sent on joining. Chunks come in order. */
+  receive(step: number, chunk: number, bytes: Uint8Array): void {
+    const buffer = this.#buffers[this.#current];
+    if (chunk === 0) {
+      buffer.step = -1;
+      this.#received = 0;
+      this.#staged = undefined;
+    }
+    if (chunk !== this.#received) throw new TuttiError("PROTOCOL", `parameters: chunk ${chunk}, expected ${this.#received}`);
+    // Both generations: what updates do not cover must be the same in either.
+    for (const { address } of this.#buffers) this.#write(address, chunk, bytes, this.#floats.total);
+    this.#received++;
+    if (this.#received * this.#floats.chunk < this.#floats.total) return;
+    buffer.step = step;
+    buffer.version = this.#nextVersion++;
+  }
+
+  /** One chunk of t+1, in any order. */
+  stage(step: number, chunk: number, bytes: Uint8Array): void {
+    if (step !== this.current.step + 1) throw new TuttiError("PROTOCOL", `update to step ${step}; this worker is at ${this.current.step}`);
+    const chunks = this.#updateChunks;
+    this.#staged ??= { step, hashes: new BigUint64Array(chunks), have: new Uint8Array(chunks), missing: chunks };
+    const address = this.#write(this.stagingAddress, chunk, bytes, this.#floats.trainable);
+    if (this.#staged.have[chunk] === 0) this.#staged.missing--;
+    this.#staged.have[chunk] = 1;
+    this.#staged.hashes[chunk] = this.#kernels.hash64(address, bytes.byteLength, 0n);
+  }
+
+  get isStaging(): boolean {
+    return this.#staged !== undefined;
+  }
+
+  /** Makes t+1 current. Returns the hash of what was staged, "" if it is not whole. */
+  commit(step: number): string {
+    const staged = this.#staged;
+    this.#staged = undefined;
+    if (staged === undefined || staged.step !== step || staged.missing > 0) return "";
+    this.#current = this.#current === 0 ? 1 : 0;
+    const buffer = this.#buffers[this.#current];
+    buffer.step = step;
+    buffer.version = this.#nextVersion++;
+    const { hashes } = staged;
+    this.#arena.bytes(this.#hashScratch, hashes.byteLength).set(new Uint8Array(hashes.buffer));
+    return this.#kernels.hash64(this.#hashScratch, hashes.byteLength, 0n).toString(16).padStart(16, "0");
+  }
+
+  abort(): void {
+    this.#staged = undefined;
+  }
+
+  #write(base: number, chunk: number, bytes: Uint8Array, total: number): number {
+    const begin = chunk * this.#floats.chunk;
+    const expected = (Math.min(total, begin + this.#floats.chunk) - begin) * 4;
+    if (bytes.byteLength !== expected) {
+      throw new TuttiError("PROTOCOL", `chunk ${chunk}: ${bytes.byteLength} bytes, expected ${expected}`);
+    }
+    const address = base + begin * 4;
+    this.#arena.bytes(address, expected).set(bytes);
+    return address;
+  }
+}

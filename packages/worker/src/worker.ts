@@ -1,0 +1,308 @@
+import type { Clock } from "@tutti/core/clock";
+import type { Lanes, NodeResult } from "@tutti/core/engine";
+import { TuttiError } from "@tutti/core/errors";
+import type { ShardProgram, TreeNode } from "@tutti/core/step";
+import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import type { BatchStore } from "./batch-store.ts";
+import type { ParameterStore } from "./parameter-store.ts";
+import type { WorkerMemory } from "./worker-memory.ts";
+
+type Welcome = MessageOf<ToWorker, "welcome">;
+type Lease = MessageOf<ToWorker, "lease">;
+
+/** Programs and the rows to compute them on, so that the coordinator learns how this machine rounds. */
+export interface CanaryTask {
+  readonly programs: readonly { readonly program: ShardProgram; readonly columns: number }[];
+  readonly parameters: number;
+  readonly generation: number;
+}
+
+export interface WorkerParts {
+  readonly connection: Connection<ToCoordinator, ToWorker>;
+  readonly lanes: Lanes;
+  /** Kept by the process while it leaves and joins. */
+  readonly memory: WorkerMemory;
+  readonly clock: Clock;
+  /** Refuses a graph that this worker should not run; throws GRAPH_INVALID. */
+  readonly checkProgram: (onnx: Uint8Array) => void;
+  /** Hash of all the canary's outputs. */
+  readonly numericClass: (task: CanaryTask) => Promise<string>;
+  readonly identity: { readonly instance: string; readonly host: string; readonly pid: number; readonly engine: string; readonly node: string };
+  readonly log: (message: string) => void;
+}
+
+/** How a worker's membership ended. */
+export interface Parting {
+  /** over: the run has ended · refused: this worker is not wanted · lost: the connection broke, try again. */
+  readonly kind: "over" | "refused" | "lost";
+  readonly message: string;
+  readonly code: string;
+}
+
+interface Computation {
+  readonly round: number;
+  readonly parameters: number;
+  /** Set when its answer is not wanted any more, or its parameters have been overwritten. */
+  isVoid: boolean;
+}
+
+/**
+ * One membership in one run: gets programs, parameters and rows, computes the nodes it is leased, streams back their
+ * sums. Its step is the coordinator's seen from the other side: lease → compute → upload → stage → commit.
+ */
+export class Worker {
+  readonly #parts: WorkerParts;
+  readonly #batches: BatchStore;
+  readonly #programs = new Map<string, ShardProgram>();
+  readonly #canaries: { program: string; address: number; bytes: number }[] = [];
+  readonly #computing = new Map<Computation, Promise<void>>();
+  readonly #endingRounds = new Set<number>();
+  readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
+  #loading: Promise<void> = Promise.resolve();
+  #welcome: Welcome | undefined;
+  #parameters: ParameterStore | undefined;
+  #farewell: Parting | undefined;
+  #lastHeardMs = 0;
+  #heartbeat: { cancel(): void } | undefined;
+  #isGone = false;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.#batches = parts.memory.batches;
+    let resolve: (parting: Parting) => void = () => {};
+    const promise = new Promise<Parting>((settle) => {
+      resolve = settle;
+    });
+    this.#parting = { promise, resolve };
+  }
+
+  /** Joins and works until the run is over or the connection is lost. */
+  run(): Promise<Parting> {
+    const { connection, identity, lanes, clock } = this.#parts;
+    this.#lastHeardMs = clock.now();
+    connection.listen({
+      message: (message, payload) => this.#receive(message, payload),
+      closed: (reason, error) => this.#part(this.#farewell ?? { kind: "lost", code: error?.code ?? "CONNECTION_LOST", message: reason }),
+    });
+    connection.send({ type: "hello", protocol: protocolVersion, lanes: lanes.count, ...identity });
+    return this.#parting.promise;
+  }
+
+  /** Leaves: what it holds is dealt to others. */
+  leave(reason: string): void {
+    this.#farewell = { kind: "over", code: "LEFT", message: reason };
+    this.#parts.connection.send({ type: "leaving", reason });
+    this.#parts.connection.close(reason);
+  }
+
+  #receive(message: ToWorker, payload: Uint8Array | undefined): void {
+    if (this.#isGone) return;
+    this.#lastHeardMs = this.#parts.clock.now();
+    switch (message.type) {
+      case "welcome":
+        this.#join(message);
+        return;
+      case "program":
+        this.#loadProgram(message, payload);
+        return;
+      case "canary":
+        this.#takeCanary(message, payload);
+        return;
+      case "parameters":
+        this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
+        return;
+      case "batch":
+        this.#batches.put(message.round, message.shard, message.program, message.inline ?? payload ?? new Uint8Array(0));
+        return;
+      case "lease":
+        this.#compute(message);
+        return;
+      case "update":
+        this.#stage(message, payload);
+        return;
+      case "commit":
+        this.#commit(message);
+        return;
+      case "abort":
+        this.#parameters?.abort();
+        this.#releaseRound(message.round);
+        return;
+      case "release":
+        this.#releaseRound(message.round);
+        return;
+      case "heartbeat":
+        return;
+      case "goodbye":
+        this.#farewell = { kind: message.rejoin ? "lost" : isRefusal(message.code) ? "refused" : "over", code: message.code, message: message.message };
+        return;
+    }
+  }
+
+  #join(welcome: Welcome): void {
+    const { memory, clock } = this.#parts;
+    this.#welcome = welcome;
+    this.#parameters = memory.parameters(welcome.parameterFloats, welcome.trainableFloats, welcome.chunkFloats);
+    const beat = (): void => {
+      const silentMs = clock.now() - this.#lastHeardMs;
+      if (silentMs > welcome.silenceMs) {
+        this.#farewell ??= { kind: "lost", code: "CONNECTION_LOST", message: `the coordinator was silent for ${Math.round(silentMs)} ms` };
+        this.#parts.connection.destroy();
+        this.#part(this.#farewell);
+        return;
+      }
+      this.#parts.connection.send({ type: "heartbeat", sentMs: clock.now() });
+      this.#heartbeat = clock.setTimer(welcome.heartbeatMs, beat);
+    };
+    beat();
+  }
+
+  #loadProgram(message: MessageOf<ToWorker, "program">, payload: Uint8Array | undefined): void {
+    const onnx = Uint8Array.from(payload ?? []);
+    this.#parts.checkProgram(onnx);
+    const program: ShardProgram = { ...message.manifest, id: message.id, onnx };
+    this.#programs.set(message.id, program);
+    const before = this.#loading;
+    const load = this.#parts.lanes.load(program);
+    this.#loading = Promise.all([before, load]).then(() => {});
+    this.#loading.catch((error) => this.#giveUp(error));
+  }
+
+  #takeCanary(message: MessageOf<ToWorker, "canary">, payload: Uint8Array | undefined): void {
+    const rows = payload ?? new Uint8Array(0);
+    const address = this.#parts.memory.arena.allocate(Math.max(64, rows.byteLength));
+    this.#parts.memory.arena.bytes(address, rows.byteLength).set(rows);
+    this.#canaries.push({ program: message.program, address, bytes: rows.byteLength });
+    if (!message.last) return;
+    this.#loading
+      .then(() => {
+        const { address: parameters, version: generation } = this.#store.borrow();
+        const programs = this.#canaries.map((canary) => ({ program: this.#program(canary.program), columns: canary.address }));
+        return this.#parts.numericClass({ programs, parameters, generation });
+      })
+      .then((numericClass) => this.#parts.connection.send({ type: "ready", numericClass }))
+      .catch((error) => this.#giveUp(error));
+  }
+
+  #compute(lease: Lease): void {
+    const { step, version, address } = this.#store.current;
+    const position = { generation: lease.generation, round: lease.round, step: lease.step, lo: lease.lo, hi: lease.hi };
+    if (step !== lease.step) {
+      const message = `this worker holds the parameters of step ${step}, not ${lease.step}`;
+      this.#parts.connection.send({ type: "failed", ...position, code: "PROTOCOL", message });
+      return;
+    }
+    const shards = new Map<number, { programId: string; columns: number }>();
+    for (let shard = lease.lo; shard < lease.hi; shard++) {
+      const held = this.#batches.get(lease.round, shard);
+      if (held !== undefined) shards.set(shard, { programId: held.program, columns: held.address });
+    }
+    const computation: Computation = { round: lease.round, parameters: address, isVoid: false };
+    const computed = this.#parts.lanes
+      .compute({ node: { lo: lease.lo, hi: lease.hi }, shards, parameters: address, generation: version })
+      .then((result) => {
+        if (computation.isVoid || this.#isGone) result.release();
+        else this.#upload(position, result);
+      })
+      .catch((error: unknown) => {
+        if (computation.isVoid || this.#isGone) return;
+        const { code, message } = error instanceof TuttiError ? error : { code: "INTERNAL", message: String(error) };
+        this.#parts.connection.send({ type: "failed", ...position, code, message });
+      })
+      .finally(() => {
+        this.#computing.delete(computation);
+        if (this.#endingRounds.has(lease.round)) this.#releaseRound(lease.round);
+      });
+    this.#computing.set(computation, computed);
+  }
+
+  /** Announces the node with its scalars, then sends its sums chunk by chunk, straight from the lanes' buffer. */
+  #upload(position: { generation: number; round: number; step: number } & TreeNode, result: NodeResult): void {
+    const { connection, memory } = this.#parts;
+    const { chunkFloats, inlineBytes } = this.#welcome!;
+    const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
+    const scalars = new Uint8Array(result.scalars.buffer);
+    const announcement = { type: "result", ...position, scalars, computeMs: result.computeMs } as const;
+    if (sumsFloats * 4 <= inlineBytes) {
+      const inline = sumsFloats === 0 ? {} : { inline: memory.arena.bytes(result.sums, sumsFloats * 4).slice() };
+      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline });
+      result.release();
+      return;
+    }
+    const chunks = Math.ceil(sumsFloats / chunkFloats);
+    connection.send({ ...announcement, chunks });
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const begin = chunk * chunkFloats;
+      const payloadBytes = (Math.min(sumsFloats, begin + chunkFloats) - begin) * 4;
+      const payload = memory.arena.bytes(result.sums + begin * 4, payloadBytes);
+      const onFlushed = chunk === chunks - 1 ? () => result.release() : undefined;
+      connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
+    }
+  }
+
+  #stage(message: MessageOf<ToWorker, "update">, payload: Uint8Array | undefined): void {
+    const store = this.#store;
+    if (!store.isStaging) {
+      // Late computations still read this buffer; their step is over, so their answers are not missed.
+      for (const computation of this.#computing.keys()) if (computation.parameters === store.stagingAddress) computation.isVoid = true;
+    }
+    store.stage(message.step, message.chunk, message.inline ?? payload ?? new Uint8Array(0));
+  }
+
+  #commit(message: MessageOf<ToWorker, "commit">): void {
+    const hash = this.#store.commit(message.step);
+    this.#releaseRound(message.round);
+    if (hash === message.hash) return;
+    this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's; it rejoins`);
+    this.#parts.connection.send({ type: "differs", generation: message.generation, step: message.step, hash });
+  }
+
+  /** Rows go back to the pool once nothing computes from them. */
+  #releaseRound(round: number): void {
+    let isBusy = false;
+    for (const computation of this.#computing.keys()) {
+      if (computation.round !== round) continue;
+      computation.isVoid = true;
+      isBusy = true;
+    }
+    if (isBusy) {
+      this.#endingRounds.add(round);
+      return;
+    }
+    this.#endingRounds.delete(round);
+    this.#batches.release(round);
+  }
+
+  #giveUp(error: unknown): void {
+    const { code, message } = error instanceof TuttiError ? error : { code: "INTERNAL", message: String(error) };
+    this.#farewell = { kind: "refused", code, message };
+    this.#parts.connection.send({ type: "leaving", reason: message });
+    this.#parts.connection.close(message);
+    this.#part(this.#farewell);
+  }
+
+  #part(parting: Parting): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#heartbeat?.cancel();
+    // Whoever joins next uses the same memory: nothing may still be computing in it.
+    void Promise.allSettled(this.#computing.values()).then(() => {
+      this.#batches.clear();
+      this.#parting.resolve(parting);
+    });
+  }
+
+  get #store(): ParameterStore {
+    if (this.#parameters === undefined) throw new TuttiError("PROTOCOL", "the coordinator sent work before its welcome");
+    return this.#parameters;
+  }
+
+  #program(id: string): ShardProgram {
+    const program = this.#programs.get(id);
+    if (program === undefined) throw new TuttiError("PROTOCOL", `no program ${id}`);
+    return program;
+  }
+}
+
+function isRefusal(code: string): boolean {
+  return code === "NUMERIC_CLASS" || code === "PROTOCOL" || code === "UNAUTHORIZED";
+}
