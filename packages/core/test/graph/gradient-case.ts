@@ -23,11 +23,11 @@ export interface GradientCase {
   readonly oracle?: "float64" | "linear" | Reference;
 }
 
-/** For operators without float64 kernel: the formula in double precision, row-major. */
+/** For operators without float64 kernel: the formula in double precision, row-major; several outputs one after the other. */
 export type Reference = (inputs: readonly Float64Array[]) => Float64Array;
 
 /** Key of the operator table to its cases; or why the operator has none. */
-export type CaseTable = Readonly<Record<string, readonly GradientCase[] | "zero gradient">>;
+export type CaseTable = Readonly<Record<string, readonly GradientCase[] | "zero gradient" | "no gradient">>;
 
 /** A shape as an operand. */
 export function of(...shape: number[]): Operand {

@@ -1,4 +1,14 @@
-import { type DType, Graph, gradients, isFloat, type Op, operators, staticShape, type Tensor } from "@tutti/core/graph";
+import {
+  type DType,
+  elementCount,
+  Graph,
+  gradients,
+  isFloat,
+  type Op,
+  operators,
+  staticShape,
+  type Tensor,
+} from "@tutti/core/graph";
 import { describe, expect, test } from "vitest";
 import { cases } from "./cases/index.ts";
 import { type GradientCase, type Operand, spread } from "./gradient-case.ts";
@@ -9,16 +19,19 @@ import "./to-be-allclose.ts";
 const h = 2 ** -17;
 const float64Tolerance = { rtol: 1e-7, atol: 1e-8 };
 
-test("every operator of the table has gradient cases, or is said to have a zero gradient", () => {
+test("every operator of the table has gradient cases, or is said to have a zero gradient or none", () => {
   expect([...operators.keys()].filter((key) => cases[key] === undefined)).toEqual([]);
   expect(Object.keys(cases).filter((key) => !operators.has(key))).toEqual([]);
-  for (const [key, op] of operators)
-    expect([key, cases[key] === "zero gradient"]).toEqual([key, op.gradient === "zero"]);
+  for (const [key, op] of operators) {
+    const said = typeof cases[key] === "string" ? cases[key] : "rule";
+    const found = typeof op.gradient === "string" ? `${op.gradient === "none" ? "no" : op.gradient} gradient` : "rule";
+    expect([key, said]).toEqual([key, found]);
+  }
 });
 
 for (const [key, op] of operators) {
   const list = cases[key];
-  if (list === undefined || list === "zero gradient") continue;
+  if (list === undefined || typeof list === "string") continue;
   describe(`the gradient of ${key}`, () => {
     for (const item of list) {
       const oracle = item.oracle ?? "float64";
@@ -33,12 +46,14 @@ for (const [key, op] of operators) {
 interface Built {
   readonly graph: Graph;
   readonly loss: Tensor;
+  /** The outputs that carry a gradient. */
+  readonly outputs: readonly Tensor[];
   readonly inputs: readonly (Tensor | null)[];
   readonly feeds: Record<string, Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array>;
   readonly names: readonly string[];
 }
 
-/** Σ w·op(inputs) with w of distinct values, so that each entry of each gradient is a sum of its own. */
+/** Σ w·y over all outputs y, with w of distinct values, so that each entry of each gradient is a sum of its own. */
 function build(op: Op, item: GradientCase, dtype: DType, whole: boolean): Built {
   const graph = new Graph();
   const feeds: Built["feeds"] = {};
@@ -55,12 +70,24 @@ function build(op: Op, item: GradientCase, dtype: DType, whole: boolean): Built 
     if (isFloat(type) && operand.fixed !== true) names.push(name);
     return graph.input("parameter", name, { dtype: type, shape: operand.shape });
   });
-  const y = graph.apply(op, inputs, attributes)[0]!;
-  const shape = staticShape(y.shape);
-  const count = shape.reduce((product, dim) => product * dim, 1);
-  const weights = whole ? Array.from({ length: count }, (_, i) => (i % 7) - 3) : spread(count, 0.37);
-  const w = graph.constant(floatsOf(dtype, weights), shape, dtype);
-  return { graph, loss: y.cast(dtype).mul(w).sum(), inputs, feeds, names };
+  const outputs = graph.apply(op, inputs, attributes).filter((y) => isFloat(y.dtype));
+  const weights = weightsOf(outputs, whole);
+  let first = 0;
+  const terms = outputs.map((y) => {
+    const own = weights.slice(first, first + elementCount(y.shape));
+    first += own.length;
+    return y
+      .cast(dtype)
+      .mul(graph.constant(floatsOf(dtype, own), staticShape(y.shape), dtype))
+      .sum();
+  });
+  return { graph, loss: terms.reduce((sum, term) => sum.add(term)), outputs, inputs, feeds, names };
+}
+
+/** The weights of all outputs, one after the other. */
+function weightsOf(outputs: readonly Tensor[], whole: boolean): readonly number[] {
+  const count = outputs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return whole ? Array.from({ length: count }, (_, i) => (i % 7) - 3) : spread(count, 0.37);
 }
 
 function numbersOf(operand: Operand, index: number, whole: boolean): readonly number[] {
@@ -141,19 +168,19 @@ async function expectReference(
   item: GradientCase,
   reference: (inputs: readonly Float64Array[]) => Float64Array,
 ): Promise<void> {
-  const { graph, loss, feeds, names, inputs } = build(op, item, "float32", false);
+  const { graph, loss, outputs: results, feeds, names, inputs } = build(op, item, "float32", false);
   const made = gradients(
     loss,
     names.map((name) => inputs.find((input) => input !== null && graph.inputs.get(name) === input.id)!),
   );
-  const y = graph.apply(op, inputs, item.attributes ?? {})[0]!;
-  const outputs: Record<string, Tensor> = { y };
+  const outputs: Record<string, Tensor> = Object.fromEntries(results.map((y, i) => [`y${i}`, y]));
   for (const [i, name] of names.entries()) outputs[`d${name}`] = made[i]!;
-  const results = await (await openGraph(graph, outputs))(feeds);
+  const found = await (await openGraph(graph, outputs))(feeds);
   const doubles = Object.values(feeds).map((values) => Float64Array.from(values, Number));
   const expected = reference(doubles);
-  expect(results.y!.values as Float32Array).toBeAllclose(expected, { rtol: 2e-6, atol: 1e-6 });
-  const weights = Float64Array.from(floatsOf("float32", spread(expected.length, 0.37)));
+  const y = results.flatMap((_, i) => Array.from(found[`y${i}`]!.values, Number));
+  expect(y).toBeAllclose(expected, { rtol: 2e-6, atol: 1e-6 });
+  const weights = Float64Array.from(floatsOf("float32", weightsOf(results, false)));
   for (const name of names) {
     const place = Object.keys(feeds).indexOf(name);
     const numeric = Array.from(doubles[place]!, (value, i) => {
@@ -163,6 +190,6 @@ async function expectReference(
       };
       return (total(value + h) - total(value - h)) / (2 * h);
     });
-    expect(results[`d${name}`]!.values as Float32Array).toBeAllclose(numeric, { rtol: 1e-5, atol: 1e-5 });
+    expect(found[`d${name}`]!.values as Float32Array).toBeAllclose(numeric, { rtol: 1e-5, atol: 1e-5 });
   }
 }
