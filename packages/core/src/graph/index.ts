@@ -5,12 +5,15 @@ export type { Attributes, AttributeValue, Node } from "./node.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
 export { operatorKey, operators } from "./ops/index.ts";
 export {
+  type ExternalData,
   type OnnxAttribute,
   type OnnxModel,
   type OnnxNode,
   type OnnxTensor,
   type OnnxValueInfo,
+  type ReadOptions,
   readOnnx,
+  readOnnxTensor,
 } from "./read-onnx.ts";
 export * from "./shape.ts";
 export { simplify } from "./simplify.ts";

@@ -5,8 +5,8 @@ import type { DType } from "./shape.ts";
 
 /*
  * The messages of the ONNX specification (onnx/onnx.proto, IR version 11) as far as Tutti reads and writes them: field
- * numbers are the specification's, names are ours. What we refuse (subgraphs, functions, sparse and external data) is
- * declared as opaque bytes, so that it is seen and never decoded: no message contains itself, decoding cannot recurse.
+ * numbers are the specification's, names are ours. What we refuse (subgraphs, functions, sparse data) is declared as
+ * opaque bytes, so that it is seen and never decoded: no message contains itself, decoding cannot recurse.
  */
 const one = (type: string, id: number) => ({ type, id });
 const many = (type: string, id: number) => ({ rule: "repeated", type, id });
@@ -74,7 +74,7 @@ const root = protobuf.Root.fromJSON({
         name: one("string", 8),
         raw: one("bytes", 9),
         doubles: packed("double", 10),
-        external: many("bytes", 13),
+        external: many("Entry", 13),
         location: one("int32", 14),
       },
     },
@@ -87,6 +87,7 @@ const root = protobuf.Root.fromJSON({
 });
 
 const modelType = root.lookupType("Model");
+const tensorType = root.lookupType("Tensor");
 
 const integer = v.pipe(v.string(), v.transform(Number), v.safeInteger());
 const bytes = v.instance(Uint8Array);
@@ -101,7 +102,7 @@ const tensorSchema = v.object({
   name: text,
   raw: v.optional(bytes),
   doubles: v.array(v.number()),
-  external: v.array(bytes),
+  external: v.array(v.object({ key: text, value: text })),
   location: v.optional(v.number(), 0),
 });
 
@@ -202,11 +203,29 @@ export function encodeModel(model: Fields): Uint8Array<ArrayBuffer> {
 
 /** Throws GRAPH_INVALID when `bytes` is no ONNX model. */
 export function decodeModel(bytes: Uint8Array): ModelMessage {
+  return decode(bytes, modelType, modelSchema, "model");
+}
+
+/** A TensorProto by itself, as in the .pb files of ONNX's test data. Throws GRAPH_INVALID. */
+export function decodeTensor(bytes: Uint8Array): TensorMessage {
+  return decode(bytes, tensorType, tensorSchema, "tensor");
+}
+
+function decode<Schema extends v.GenericSchema>(
+  bytes: Uint8Array,
+  type: protobuf.Type,
+  schema: Schema,
+  what: string,
+): v.InferOutput<Schema> {
   try {
-    const plain = modelType.toObject(modelType.decode(bytes), { longs: String, arrays: true });
-    return v.parse(modelSchema, plain);
+    return v.parse(schema, type.toObject(type.decode(bytes), { longs: String, arrays: true }));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new TuttiError("GRAPH_INVALID", `not an ONNX model (${bytes.length} bytes): ${reason}`, {}, { cause: error });
+    throw new TuttiError(
+      "GRAPH_INVALID",
+      `not an ONNX ${what} (${bytes.length} bytes): ${reason}`,
+      {},
+      { cause: error },
+    );
   }
 }

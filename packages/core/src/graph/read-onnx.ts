@@ -4,6 +4,7 @@ import {
   type AttributeMessage,
   attributeKinds,
   decodeModel,
+  decodeTensor,
   dtypeCodes,
   type TensorMessage,
   type ValueInfoMessage,
@@ -48,19 +49,38 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxTensor[];
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
+  /** Names of outputs that are no tensors of our dtypes (maps, sequences, texts); empty unless `otherOutputs` was asked for. */
+  readonly otherOutputs: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A tensor's bytes in a file beside the model, as the model declares them: unchecked. */
+export interface ExternalData {
+  readonly location: string;
+  readonly offset: number;
+  /** undefined: to the end of the file. */
+  readonly length: number | undefined;
+}
+
+export interface ReadOptions {
+  /** Fetches data that is stored in other files; without it such tensors are refused. `byteLength` is what dtype and shape need. */
+  readonly external?: (data: ExternalData, byteLength: number) => Uint8Array;
+  /** Lists outputs that are no tensors of our dtypes instead of refusing them. */
+  readonly otherOutputs?: boolean;
 }
 
 /**
  * Decodes an ONNX ModelProto. Throws GRAPH_INVALID for what is no model, and for subgraphs, functions, sparse tensors,
- * tensors in other files, and dtypes that Tutti lacks: nothing is followed or opened.
+ * tensors in other files, and dtypes that Tutti lacks: by itself it follows and opens nothing.
  */
-export function readOnnx(bytes: Uint8Array): OnnxModel {
+export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): OnnxModel {
   const model = decodeModel(bytes);
   const { graph } = model;
   if (model.functions.length > 0) throw invalid("the model defines functions; inline them before");
   if (model.trainingInfo.length > 0) throw invalid("the model carries training info");
   if (graph.sparseInitializers.length > 0) throw invalid("the model has sparse initializers");
+  const isOther = (output: ValueInfoMessage): boolean =>
+    options.otherOutputs === true && dtypeOf(output.type?.tensor?.dtype) === undefined;
   return {
     irVersion: model.irVersion,
     producer: model.producerName,
@@ -73,14 +93,20 @@ export function readOnnx(bytes: Uint8Array): OnnxModel {
       inputs: node.inputs,
       outputs: node.outputs,
       attributes: Object.fromEntries(
-        node.attributes.map((attribute) => [attribute.name, readAttribute(attribute, node.type)]),
+        node.attributes.map((attribute) => [attribute.name, readAttribute(attribute, node)]),
       ),
     })),
-    initializers: graph.initializers.map((tensor) => readTensor(tensor, tensor.name)),
+    initializers: graph.initializers.map((tensor) => readTensor(tensor, tensor.name, options)),
     inputs: graph.inputs.map(readValueInfo),
-    outputs: graph.outputs.map(readValueInfo),
+    outputs: graph.outputs.filter((output) => !isOther(output)).map(readValueInfo),
+    otherOutputs: graph.outputs.filter(isOther).map(({ name }) => name),
     metadata: Object.fromEntries(model.metadata.map(({ key, value }) => [key, value])),
   };
+}
+
+/** Decodes a TensorProto by itself. Throws GRAPH_INVALID. */
+export function readOnnxTensor(bytes: Uint8Array): OnnxTensor {
+  return readTensor(decodeTensor(bytes), "the tensor");
 }
 
 function invalid(why: string): TuttiError {
@@ -91,10 +117,10 @@ function plainDomain(domain: string): string {
   return domain === "ai.onnx" ? "" : domain;
 }
 
-function readAttribute(attribute: AttributeMessage, node: string): OnnxAttribute {
-  const where = `attribute ${attribute.name} of ${node}`;
+function readAttribute(attribute: AttributeMessage, node: { name: string; type: string }): OnnxAttribute {
+  const where = `attribute ${attribute.name} of ${node.type}${node.name === "" ? "" : ` "${node.name}"`}`;
   if (attribute.graph !== undefined || attribute.graphs.length > 0)
-    throw invalid(`${where} is a subgraph; control flow is not supported`);
+    throw invalid(`${where} is a subgraph; control flow is not supported: export the model without it`);
   if (attribute.reference !== "") throw invalid(`${where} refers to a function's attribute`);
   const decoder = new TextDecoder();
   switch (attribute.kind) {
@@ -118,8 +144,12 @@ function readAttribute(attribute: AttributeMessage, node: string): OnnxAttribute
   }
 }
 
+function dtypeOf(code: number | undefined): DType | undefined {
+  return dtypes.find((name) => dtypeCodes[name] === code);
+}
+
 function readDType(code: number, where: string): DType {
-  const dtype = dtypes.find((name) => dtypeCodes[name] === code);
+  const dtype = dtypeOf(code);
   if (dtype === undefined) throw invalid(`${where} has dtype number ${code}; expected ${dtypes.join(", ")}`);
   return dtype;
 }
@@ -131,18 +161,34 @@ function readValueInfo({ name, type }: ValueInfoMessage): OnnxValueInfo {
   return { name, dtype: readDType(tensor.dtype, name), shape };
 }
 
-function readTensor(tensor: TensorMessage, where: string): OnnxTensor {
+function readTensor(tensor: TensorMessage, where: string, { external }: ReadOptions = {}): OnnxTensor {
   const { dims: shape, name } = tensor;
-  if (tensor.external.length > 0 || tensor.location !== 0)
+  const isExternal = tensor.external.length > 0 || tensor.location !== 0;
+  if (isExternal && external === undefined)
     throw invalid(`${where} is stored in another file; expected all data inside the model`);
   const dtype = readDType(tensor.dtype, where);
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (shape.some((dim) => dim < 0) || !Number.isSafeInteger(count))
     throw invalid(`${where} has shape [${shape.join(",")}]`);
-  const values = tensor.raw === undefined ? typedValues(tensor, dtype) : rawValues(tensor.raw, dtype, count);
+  const raw = isExternal
+    ? external?.(externalData(tensor, where), count * arrays[dtype].BYTES_PER_ELEMENT)
+    : tensor.raw;
+  const values = raw === undefined ? typedValues(tensor, dtype) : rawValues(raw, dtype, count);
   if (values?.length !== count)
     throw invalid(`${where} holds ${values?.length ?? "no"} values, expected ${count} for shape [${shape.join(",")}]`);
   return { name, dtype, shape, values };
+}
+
+/** The keys of "onnx/docs/ExternalData.md". */
+function externalData({ external }: TensorMessage, where: string): ExternalData {
+  const entries = new Map(external.map(({ key, value }) => [key, value]));
+  const size = (key: string): number | undefined => {
+    const text = entries.get(key);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,15}$/.test(text)) throw invalid(`${where}: ${key} of its external data is "${text}"`);
+    return Number(text);
+  };
+  return { location: entries.get("location") ?? "", offset: size("offset") ?? 0, length: size("length") };
 }
 
 /** The values of raw_data, little-endian; undefined when its size does not fit. The size is known before anything is made. */
