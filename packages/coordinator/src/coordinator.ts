@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import type { Clock } from "@tutti/core/clock";
 import { TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
-import { createKernels, type Kernels } from "@tutti/core/kernels";
-import { Arena } from "@tutti/core/memory";
+import { type ComputeMemory, computeMemory, type Kernels } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
 import { type Connection, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
-import { Dealer, inlineBytes } from "./dealer.ts";
+import { Dealer } from "./dealer.ts";
 import { deferred } from "./deferred.ts";
-import { EvaluationRound } from "./evaluation-round.ts";
+import type { EvaluationRound } from "./evaluation-round.ts";
 import { Generations } from "./generations.ts";
 import type { LeaseShare } from "./lease-plan.ts";
 import type { Departure, FailedMessage, Member } from "./member.ts";
@@ -15,11 +15,13 @@ import { Membership } from "./membership.ts";
 import { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import { Publisher } from "./publisher.ts";
+import { RecentTimes } from "./recent-times.ts";
 import { Reduction } from "./reduction.ts";
 import { Signal } from "./signal.ts";
 import { StepRound } from "./step-round.ts";
 import { StepUpdate } from "./step-update.ts";
-import type { PreparedBatch, PreparedShard, SumMetric, TrainingRun } from "./training-run.ts";
+import { finishMetrics, type PreparedBatch, type TrainingRun } from "./training-run.ts";
+import { type Validation, Validator } from "./validator.ts";
 
 /** Where training starts: freshly initialised, or a checkpoint. */
 export interface StartingPoint {
@@ -48,18 +50,25 @@ export interface CoordinatorOptions {
   /** Workers to wait for before the first step; later the run goes on with those that are left. */
   readonly startWorkers: number;
   readonly membership?: Partial<MembershipConfig>;
-  /** Unanswered leases are dealt again after this long, or 8 times the longest recent step if that is more. */
+  /** Unanswered leases are dealt again after this long (10 s), or 8 times the 95th percentile of recent ones if that is more. */
   readonly lateMs?: number;
+  /** How long after that a worker without progress is given up (2 s). */
+  readonly graceMs?: number;
+  /** A worker that makes no progress was dropped: kill the process if it is yours. */
+  readonly onStalled?: (worker: { readonly host: string; readonly pid: number }) => void;
   /** Hash the parameters after every step (SHA-256), for `verify`. */
   readonly hashEveryStep?: boolean;
-  /** Floats in a chunk of parameters or sums; a multiple of 16,384. */
+  /** Floats in a chunk of parameters or sums; a multiple of `normBlockFloats`. */
   readonly chunkFloats?: number;
+  /** The gradient's norm is summed over blocks of so many floats of the layout; a property of the run. */
+  readonly normBlockFloats?: number;
+  /** Tensors up to this many bytes travel within their header, which copies them. */
+  readonly inlineBytes?: number;
+  readonly memory?: ComputeMemory;
   readonly onEvent: (event: RunEvent) => void;
   /** Called after every step (with the validation that followed it), before the next one begins; awaited. */
   readonly afterStep?: (state: StateView, validation: Validation | undefined, isLast: boolean) => Promise<void> | void;
 }
-
-export type Validation = Readonly<Record<string, number>>;
 
 /**
  * Trains a run with whatever workers connect. Transport, clock and lanes are given to it, so the same code runs over
@@ -69,15 +78,17 @@ export class Coordinator {
   readonly #run: TrainingRun;
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
-  readonly #arena = new Arena();
+  readonly #arena: Arena;
   readonly #kernels: Kernels;
   readonly #generations: Generations;
   readonly #reduction: Reduction;
   readonly #membership: Membership;
   readonly #dealer: Dealer;
   readonly #publisher: Publisher;
+  readonly #validator: Validator;
   readonly #phases: PhaseClock;
   readonly #changed = new Signal();
+  readonly #leaseTimes = new RecentTimes(256);
   readonly #hashScratch: number;
   readonly #startStep: number;
   readonly #ledger = { samples: 0, leasesDealtAgain: 0, duplicatesDropped: 0, staleDropped: 0 };
@@ -86,7 +97,6 @@ export class Coordinator {
   #nextRound = 1;
   #ahead: BatchAhead | undefined;
   #state: "waiting" | "training" | "stopping" | "over" = "waiting";
-  #longestStepMs = 0;
   #failure: { readonly error: unknown } | undefined;
   #rejectWaiting: (error: unknown) => void = () => {};
 
@@ -96,8 +106,14 @@ export class Coordinator {
     this.#run = run;
     this.#options = options;
     this.#clock = options.clock;
-    this.#kernels = createKernels(this.#arena.memory);
-    const floats = { total: run.layout.totalFloats, trainable: run.trainable.totalFloats };
+    const { arena, kernels } = options.memory ?? computeMemory();
+    this.#arena = arena;
+    this.#kernels = kernels;
+    const floats = {
+      total: run.layout.totalFloats,
+      updated: run.updated.totalFloats,
+      trainable: run.trainable.totalFloats,
+    };
     this.#generations = new Generations(this.#arena, run.optimizer, floats, start.step);
     this.#generations.initialize(start.parameters, start.slots);
     this.#startStep = start.step;
@@ -105,15 +121,40 @@ export class Coordinator {
     this.#reduction = new Reduction(this.#arena, this.#kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
     this.#hashScratch = this.#arena.allocate(8 * Math.max(1, this.#reduction.chunks));
     this.#phases = new PhaseClock(this.#clock);
-    this.#membership = new Membership(this.#clock, { ...defaultMembership, ...options.membership }, this.#memberEvents());
-    const { arena, generations, reduction, changed } = { arena: this.#arena, generations: this.#generations, reduction: this.#reduction, changed: this.#changed };
-    this.#publisher = new Publisher({ arena, generations, reduction, generation: options.generation, changed });
+    this.#membership = new Membership(
+      this.#clock,
+      { ...defaultMembership, ...options.membership },
+      this.#memberEvents(),
+    );
+    this.#publisher = new Publisher({
+      arena,
+      generations: this.#generations,
+      reduction: this.#reduction,
+      generation: options.generation,
+      inlineBytes: this.#inlineBytes,
+      changed: this.#changed,
+    });
     this.#dealer = new Dealer({
       clock: this.#clock,
       generation: options.generation,
-      lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#longestStepMs),
+      inlineBytes: this.#inlineBytes,
+      lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#leaseTimes.p95()),
+      graceMs: options.graceMs ?? 2000,
       active: () => this.#membership.active,
+      stalled: (member, forMs) => {
+        this.#options.onStalled?.({ host: member.host, pid: member.pid });
+        this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
+      },
       nobodyLeft: () => this.#notice("no worker is left: waiting for one to join"),
+    });
+    this.#validator = new Validator({
+      run,
+      clock: this.#clock,
+      generation: options.generation,
+      membership: this.#membership,
+      dealer: this.#dealer,
+      changed: this.#changed,
+      orFailure: (promise) => this.#orFailure(promise),
     });
   }
 
@@ -168,7 +209,8 @@ export class Coordinator {
   weightsSha256(): string {
     const hash = createHash("sha256");
     const parameters = this.#generations.parameters;
-    for (const { offset, length } of this.#run.layout.entries) hash.update(parameters.subarray(offset, offset + length));
+    for (const { offset, length } of this.#run.layout.entries)
+      hash.update(parameters.subarray(offset, offset + length));
     return hash.digest("hex");
   }
 
@@ -189,9 +231,12 @@ export class Coordinator {
     const collected = deferred();
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    const shares = ahead !== undefined && this.#dealer.isCurrent(ahead.shares) ? ahead.shares : this.#dealer.plan(batch.shards.length);
+    const shares =
+      ahead !== undefined && this.#dealer.isCurrent(ahead.shares)
+        ? ahead.shares
+        : this.#dealer.plan(batch.shards.length);
     const nodes = shares.length > 0 ? shares.flatMap((share) => share.nodes) : [{ lo: 0, hi: batch.shards.length }];
-    const update = this.#newUpdate();
+    const update = this.#newUpdate(batch);
     const round: StepRound = new StepRound({
       number: ahead?.round ?? this.#nextRound++,
       step: this.#generations.step,
@@ -219,15 +264,18 @@ export class Coordinator {
     return { round, collected: collected.promise };
   }
 
-  #newUpdate(): StepUpdate {
+  #newUpdate(batch: PreparedBatch): StepUpdate {
     return new StepUpdate({
       kernels: this.#kernels,
       arena: this.#arena,
       layout: this.#run.trainable,
+      statistics: this.#run.statistics,
+      samples: batch.samples,
       optimizer: this.#run.optimizer,
       generations: this.#generations,
       reduction: this.#reduction,
       hashScratch: this.#hashScratch,
+      normBlockFloats: this.#options.normBlockFloats ?? 16_384,
       send: (chunk) => this.#phases.run("download", () => this.#publisher.sendUpdate(this.#membership.active, chunk)),
     });
   }
@@ -239,11 +287,16 @@ export class Coordinator {
       update.divisorKnown(Math.fround(weight));
       return;
     }
-    const shards = [...perShard.keys()].filter((i) => !Number.isFinite(perShard[i]![0]!) || !Number.isFinite(perShard[i]![1]!));
-    const what = weight === 0 ? "the sample weights add up to 0" : `the loss of shard ${shards.join(", ")} is NaN or infinite`;
+    const shards = [...perShard.keys()].filter(
+      (i) => !Number.isFinite(perShard[i]![0]!) || !Number.isFinite(perShard[i]![1]!),
+    );
+    const what =
+      weight === 0 ? "the sample weights add up to 0" : `the loss of shard ${shards.join(", ")} is NaN or infinite`;
     const step = round.step + 1;
     const remedy = "Lower the learning rate, clip gradients, or check the data";
-    this.fail(new TuttiError("NON_FINITE", `step ${step}: ${what}; the step was not committed. ${remedy}`, { step, shards }));
+    this.fail(
+      new TuttiError("NON_FINITE", `step ${step}: ${what}; the step was not committed. ${remedy}`, { step, shards }),
+    );
   }
 
   #finishUpdate(round: StepRound): { gradientNorm: number; hash: string } {
@@ -269,7 +322,6 @@ export class Coordinator {
     const { wallMs, time } = this.#phases.split(round.lastComputeMs);
     const { sums } = round.scalars!;
     const { step } = this.#generations;
-    this.#longestStepMs = Math.max(this.#longestStepMs * 0.99, wallMs);
     this.#count(round);
     this.#ledger.samples += round.batch.samples;
     this.#emit({
@@ -325,34 +377,11 @@ export class Coordinator {
     return evaluation !== undefined && (evaluation.isDue(step) || step === totalSteps);
   }
 
-  /** Every shard is one lease, dealt as workers have room. */
   async #validate(): Promise<Validation> {
-    const evaluation = this.#run.evaluation!;
-    const startedMs = this.#clock.now();
-    const { step } = this.#generations;
-    const length = this.#run.programs.find(({ mode }) => mode === "evaluate")!.scalars.length;
-    const atHand = new Map<number, PreparedShard>();
-    const round = new EvaluationRound(this.#nextRound++, step, evaluation.shards, length, (shard) => {
-      atHand.delete(shard);
-      this.#changed.notify();
-    });
-    this.#dealer.open(round, (shard) => atHand.get(shard));
-    for (let shard = 0; shard < evaluation.shards; shard++) {
-      const prepared = await this.#orFailure(evaluation.read(shard));
-      while (!this.#membership.active.some((member) => round.leases.heldBy(member) <= member.lanes)) await this.#orFailure(this.#changed.wait());
-      atHand.set(shard, prepared);
-      this.#dealer.dealOrphans();
-    }
-    while (!round.isComplete) await this.#orFailure(this.#changed.wait());
-    this.#broadcast({ type: "release", generation: this.#options.generation, round: round.number });
-    this.#dealer.close(this.#membership.all, evaluation.shards);
+    const { event, round } = await this.#validator.validate(this.#nextRound++, this.#generations.step);
     this.#count(round);
-    const sums = round.sums();
-    const loss = sums[0]! / sums[1]!;
-    const metrics = finishMetrics(evaluation.metrics, sums);
-    const epoch = Math.floor((step - 1) / this.#run.stepsPerEpoch);
-    this.#emit({ type: "validation", step, epoch, loss, metrics, samples: evaluation.samples, wallMs: this.#clock.now() - startedMs });
-    return { loss, ...metrics };
+    this.#emit(event);
+    return { loss: event.loss, ...event.metrics };
   }
 
   // ————————————————————————————————————————————————————— members —————————————————————————————————————————————————————
@@ -368,7 +397,7 @@ export class Coordinator {
   }
 
   #welcome(member: Member): void {
-    const { programs, layout, trainable, canaries } = this.#run;
+    const { programs, layout, updated, canaries } = this.#run;
     const { heartbeatMs, silenceMs } = { ...defaultMembership, ...this.#options.membership };
     member.send({
       type: "welcome",
@@ -377,10 +406,11 @@ export class Coordinator {
       generation: this.#options.generation,
       worker: member.id,
       parameterFloats: layout.totalFloats,
-      trainableFloats: trainable.totalFloats,
+      seed: this.#run.seed,
+      updatedFloats: updated.totalFloats,
       sumsFloats: Math.max(...programs.map(({ sumsFloats }) => sumsFloats)),
       chunkFloats: this.#reduction.chunkFloats,
-      inlineBytes,
+      inlineBytes: this.#inlineBytes,
       programs: programs.length,
       heartbeatMs,
       silenceMs,
@@ -416,6 +446,7 @@ export class Coordinator {
     }
     if (message.type !== "result" && message.type !== "partial" && message.type !== "failed") return;
     const { round } = this.#dealer;
+    member.lastProgressMs = this.#clock.now();
     if (round === undefined || message.round !== round.number || message.generation !== this.#options.generation) {
       this.#ledger.staleDropped++;
       return;
@@ -424,7 +455,8 @@ export class Coordinator {
       this.#leaseFailed(member, message);
     } else if (message.type === "result") {
       const lease = round.leases.get(message);
-      if (lease !== undefined && !lease.isDone) member.measure(message.hi - message.lo, this.#clock.now() - lease.dealtAtMs);
+      if (lease !== undefined && !lease.isDone)
+        member.measure(message.hi - message.lo, this.#clock.now() - lease.dealtAtMs);
       if (round instanceof StepRound) member.leasesAnswered++;
       this.#phases.announced();
       this.#phases.run("reduce", () => round.result(member, message));
@@ -468,7 +500,8 @@ export class Coordinator {
 
   async #workersReady(): Promise<void> {
     const wanted = Math.max(1, this.#options.startWorkers);
-    while (this.#membership.active.length < wanted && this.#state !== "stopping") await this.#orFailure(this.#changed.wait());
+    while (this.#membership.active.length < wanted && this.#state !== "stopping")
+      await this.#orFailure(this.#changed.wait());
   }
 
   #begin(): void {
@@ -500,7 +533,12 @@ export class Coordinator {
       wallMs,
       samplesPerSecond: (this.#ledger.samples * 1000) / wallMs,
       ledger: { ...this.#ledger },
-      workers: this.#membership.active.map(({ id, host, lanes, leasesAnswered }) => ({ id, host, lanes, leases: leasesAnswered })),
+      workers: this.#membership.active.map(({ id, host, lanes, leasesAnswered }) => ({
+        id,
+        host,
+        lanes,
+        leases: leasesAnswered,
+      })),
     };
     this.#emit(done);
     this.#end(done.outcome, `the run is over: ${done.outcome}`);
@@ -511,6 +549,10 @@ export class Coordinator {
     this.#state = "over";
     this.#dealer.stop();
     this.#membership.dismissAll(code, message);
+  }
+
+  get #inlineBytes(): number {
+    return this.#options.inlineBytes ?? 16_384;
   }
 
   get #isStopping(): boolean {
@@ -549,15 +591,4 @@ interface BatchAhead {
   readonly round: number;
   readonly batch: Promise<PreparedBatch>;
   shares: readonly LeaseShare<Member>[];
-}
-
-/** Metrics from the scalars' sums, behind Σ weight·loss and Σ weight. */
-function finishMetrics(metrics: readonly SumMetric[], sums: Float64Array): Record<string, number> {
-  let at = 2;
-  const result: Record<string, number> = {};
-  for (const { name, length, finish } of metrics) {
-    result[name] = finish(sums.subarray(at, at + length));
-    at += length;
-  }
-  return result;
 }

@@ -9,14 +9,16 @@ import type { PreparedShard } from "./training-run.ts";
 
 export type Round = StepRound | EvaluationRound;
 
-/** Rows up to this many bytes travel within their header. */
-export const inlineBytes = 16_384;
-
 export interface DealerParts {
   readonly clock: Clock;
   readonly generation: number;
   /** Leases unanswered for this long are dealt to a second worker. */
   readonly lateMs: () => number;
+  /** A worker with leases that makes no progress for this long after that is given up. */
+  readonly graceMs: number;
+  readonly stalled: (member: Member, forMs: number) => void;
+  /** Rows up to this many bytes travel within their header. */
+  readonly inlineBytes: number;
   readonly active: () => readonly Member[];
   readonly nobodyLeft: () => void;
 }
@@ -75,8 +77,16 @@ export class Dealer {
     const round = this.#round!;
     if (!member.isActive) return;
     this.sendRows(round.number, lease.node, this.#shard, member);
-    round.leases.deal(lease, member, this.#parts.clock.now());
-    member.send({ type: "lease", generation: this.#parts.generation, round: round.number, step: round.step, ...lease.node });
+    const nowMs = this.#parts.clock.now();
+    if (round.leases.heldBy(member) === 0) member.lastProgressMs = nowMs;
+    round.leases.deal(lease, member, nowMs);
+    member.send({
+      type: "lease",
+      generation: this.#parts.generation,
+      round: round.number,
+      step: round.step,
+      ...lease.node,
+    });
   }
 
   /** Deals every lease that nobody is computing and whose rows are at hand. */
@@ -116,20 +126,34 @@ export class Dealer {
       const prepared = shard(index);
       if (prepared === undefined || member.batches.has(key)) continue;
       member.batches.add(key);
-      const { program, bytes } = prepared;
-      const header = { type: "batch", generation: this.#parts.generation, round, shard: index, program } as const;
-      if (bytes.byteLength <= inlineBytes) member.send({ ...header, payloadBytes: 0, inline: bytes });
+      const { program, firstPosition, bytes } = prepared;
+      const header = {
+        type: "batch",
+        generation: this.#parts.generation,
+        round,
+        shard: index,
+        program,
+        firstPosition,
+      } as const;
+      if (bytes.byteLength <= this.#parts.inlineBytes) member.send({ ...header, payloadBytes: 0, inline: bytes });
       else member.send({ ...header, payloadBytes: bytes.byteLength }, bytes);
     }
   }
 
   #tick(): void {
+    this.#lateTimer = this.#parts.clock.setTimer(500, () => this.#tick());
+    const round = this.#round;
+    if (round === undefined) return;
+    const nowMs = this.#parts.clock.now();
     const lateMs = this.#parts.lateMs();
-    for (const lease of this.#round?.leases.late(this.#parts.clock.now() - lateMs) ?? []) {
+    for (const lease of round.leases.late(nowMs - lateMs)) {
       const member = this.leastBusy(lease);
       if (member !== undefined) this.deal(lease, member);
     }
-    this.#lateTimer = this.#parts.clock.setTimer(500, () => this.#tick());
+    for (const member of this.#parts.active()) {
+      const idleMs = nowMs - member.lastProgressMs;
+      if (idleMs > lateMs + this.#parts.graceMs && round.leases.heldBy(member) > 0) this.#parts.stalled(member, idleMs);
+    }
   }
 }
 

@@ -1,6 +1,9 @@
 import { TuttiError } from "@tutti/core/errors";
 import { Leases } from "./leases.ts";
 import type { Member, ResultMessage } from "./member.ts";
+import type { TrainingRun } from "./training-run.ts";
+
+type Evaluation = Pick<NonNullable<TrainingRun["evaluation"]>, "shards" | "collectBytes">;
 
 /** Collects the scalars of an evaluation, one lease per shard; adds them in float64 in shard order when all are in. */
 export class EvaluationRound {
@@ -8,15 +11,25 @@ export class EvaluationRound {
   readonly step: number;
   readonly leases = new Leases();
   readonly #rows: (Float32Array | undefined)[];
+  readonly #collected: Uint8Array[] = [];
+  readonly #evaluation: Evaluation;
   readonly #scalarsLength: number;
   readonly #answered: (shard: number) => void;
   duplicates = 0;
 
-  constructor(number: number, step: number, shards: number, scalarsLength: number, answered: (shard: number) => void) {
+  constructor(
+    number: number,
+    step: number,
+    evaluation: Evaluation,
+    scalarsLength: number,
+    answered: (shard: number) => void,
+  ) {
     this.number = number;
     this.step = step;
     this.#scalarsLength = scalarsLength;
     this.#answered = answered;
+    this.#evaluation = evaluation;
+    const { shards } = evaluation;
     this.#rows = Array.from({ length: shards }, () => undefined);
     for (let shard = 0; shard < shards; shard++) this.leases.add({ lo: shard, hi: shard + 1 });
   }
@@ -28,18 +41,38 @@ export class EvaluationRound {
   result(member: Member, message: ResultMessage): void {
     const lease = this.leases.get(message);
     if (lease === undefined || !(lease.holders.has(member) || lease.isDone)) {
-      throw new TuttiError("PROTOCOL", `an answer for evaluation shard ${message.lo}, which ${member.id} was not given`);
+      throw new TuttiError(
+        "PROTOCOL",
+        `an answer for evaluation shard ${message.lo}, which ${member.id} was not given`,
+      );
     }
     if (message.scalars.byteLength !== this.#scalarsLength * 4) {
-      throw new TuttiError("PROTOCOL", `evaluation shard ${message.lo}: ${message.scalars.byteLength} bytes of scalars, expected ${this.#scalarsLength * 4}`);
+      throw new TuttiError(
+        "PROTOCOL",
+        `evaluation shard ${message.lo}: ${message.scalars.byteLength} bytes of scalars, expected ${this.#scalarsLength * 4}`,
+      );
     }
     if (lease.isDone) {
       this.duplicates++;
       return;
     }
+    const bytes = this.#evaluation.collectBytes(message.lo);
+    const collected = message.collects?.[0] ?? new Uint8Array(0);
+    if (collected.byteLength !== bytes || (message.collects?.length ?? 0) > 1) {
+      throw new TuttiError(
+        "PROTOCOL",
+        `evaluation shard ${message.lo}: ${collected.byteLength} bytes of per-sample outputs, expected ${bytes}`,
+      );
+    }
+    this.#collected[message.lo] = Uint8Array.from(collected);
     this.#rows[message.lo] = new Float32Array(Uint8Array.from(message.scalars).buffer);
     this.leases.finish(lease);
     this.#answered(message.lo);
+  }
+
+  /** The per-sample outputs of every shard, in order; complete when the round is. */
+  get collected(): readonly Uint8Array[] {
+    return this.#collected;
   }
 
   /** [Σ weight·loss, Σ weight, metrics…] over all shards. */

@@ -14,16 +14,24 @@ export interface Generation {
  */
 export class Generations {
   readonly totalFloats: number;
-  /** The prefix that updates write; optimizer state is as long. */
+  /** The prefix that updates write: what is trained, and buffers. */
+  readonly updatedFloats: number;
+  /** The prefix that is trained; optimizer state is as long. */
   readonly trainableFloats: number;
   readonly #arena: Arena;
   readonly #pair: readonly [Generation, Generation];
   #current: 0 | 1 = 0;
   #step: number;
 
-  constructor(arena: Arena, optimizer: CompiledOptimizer, floats: { total: number; trainable: number }, step: number) {
+  constructor(
+    arena: Arena,
+    optimizer: CompiledOptimizer,
+    floats: { total: number; updated: number; trainable: number },
+    step: number,
+  ) {
     this.#arena = arena;
     this.totalFloats = floats.total;
+    this.updatedFloats = floats.updated;
     this.trainableFloats = floats.trainable;
     this.#step = step;
     const make = (): Generation => ({

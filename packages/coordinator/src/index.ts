@@ -3,3 +3,4 @@ export * from "./lease-plan.ts";
 export { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
 export * from "./server.ts";
 export * from "./training-run.ts";
+export type { Validation } from "./validator.ts";

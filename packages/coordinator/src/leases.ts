@@ -65,7 +65,9 @@ export class Leases {
 
   /** Unanswered leases that were dealt before `beforeMs`. */
   late(beforeMs: number): readonly Lease[] {
-    return [...this.#leases.values()].filter((lease) => !lease.isDone && lease.holders.size > 0 && lease.dealtAtMs < beforeMs);
+    return [...this.#leases.values()].filter(
+      (lease) => !lease.isDone && lease.holders.size > 0 && lease.dealtAtMs < beforeMs,
+    );
   }
 
   heldBy(member: Member): number {

@@ -13,6 +13,7 @@ export class Member {
   readonly connection: Connection<ToWorker, ToCoordinator>;
   state: MemberState = "connecting";
   host = "?";
+  pid = 0;
   lanes = 1;
   numericClass = "";
   lastHeardMs: number;
@@ -20,6 +21,8 @@ export class Member {
   shardsPerSecond: number | undefined;
   /** Leases of training steps. */
   leasesAnswered = 0;
+  /** When it last sent part of an answer, or was given work after having none. */
+  lastProgressMs = 0;
   /** `${round}:${shard}` of the batches it was sent and may still hold. */
   readonly batches = new Set<string>();
   /** Views of each generation buffer that its socket has not taken yet. */

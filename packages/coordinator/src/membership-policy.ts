@@ -41,7 +41,10 @@ export function overdue(
     } else if (silentMs > config.silenceMs) {
       verdicts.push({ id: member.id, reason: `silent for ${Math.round(silentMs)} ms (limit ${config.silenceMs})` });
     } else if (member.bufferedBytes > config.maxBufferedBytes) {
-      verdicts.push({ id: member.id, reason: `cannot keep up: ${member.bufferedBytes} bytes are waiting for its connection` });
+      verdicts.push({
+        id: member.id,
+        reason: `cannot keep up: ${member.bufferedBytes} bytes are waiting for its connection`,
+      });
     }
   }
   return verdicts;

@@ -46,7 +46,8 @@ export class Membership {
     this.#members.set(member.id, { member, connectedMs: nowMs });
     connection.listen({
       message: (message, payload) => this.#receive(member, message, payload),
-      closed: (reason, error) => this.#leave(member, error === undefined ? { reason } : { reason: error.message, error }),
+      closed: (reason, error) =>
+        this.#leave(member, error === undefined ? { reason } : { reason: error.message, error }),
     });
     this.#timer ??= this.#clock.setTimer(this.#config.heartbeatMs, () => this.#tick());
   }
@@ -89,6 +90,7 @@ export class Membership {
           }
           member.host = message.host;
           member.lanes = message.lanes;
+          member.pid = message.pid;
           member.state = "loading";
           this.#events.hello(member);
           return;

@@ -81,7 +81,15 @@ export class PhaseClock {
     const { data, reduce, update, download } = this.#spans;
     return {
       wallMs,
-      time: { dataMs: data, computeMs: compute, uploadMs, reduceMs: reduce, updateMs: update, downloadMs: download, waitMs },
+      time: {
+        dataMs: data,
+        computeMs: compute,
+        uploadMs,
+        reduceMs: reduce,
+        updateMs: update,
+        downloadMs: download,
+        waitMs,
+      },
     };
   }
 

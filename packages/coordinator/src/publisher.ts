@@ -1,5 +1,4 @@
 import type { Arena } from "@tutti/core/memory";
-import { inlineBytes } from "./dealer.ts";
 import type { Generations } from "./generations.ts";
 import type { Member } from "./member.ts";
 import type { Reduction } from "./reduction.ts";
@@ -10,6 +9,8 @@ export interface PublisherParts {
   readonly generations: Generations;
   readonly reduction: Reduction;
   readonly generation: number;
+  /** Chunks up to this many bytes travel within their header. */
+  readonly inlineBytes: number;
   /** Notified when a socket has taken all it was given of a generation. */
   readonly changed: Signal;
 }
@@ -32,7 +33,12 @@ export class Publisher {
     for (let chunk = 0; chunk * reduction.chunkFloats < totalFloats; chunk++) {
       const begin = chunk * reduction.chunkFloats;
       const payloadBytes = (Math.min(totalFloats, begin + reduction.chunkFloats) - begin) * 4;
-      this.#sendView(member, { type: "parameters", generation, step, chunk, payloadBytes }, current.parameters + begin * 4, currentIndex);
+      this.#sendView(
+        member,
+        { type: "parameters", generation, step, chunk, payloadBytes },
+        current.parameters + begin * 4,
+        currentIndex,
+      );
     }
     for (const chunk of updatedChunks) this.sendUpdate([member], chunk);
   }
@@ -41,10 +47,10 @@ export class Publisher {
   sendUpdate(members: readonly Member[], chunk: number): void {
     const { generations, reduction, generation, arena } = this.#parts;
     const begin = chunk * reduction.chunkFloats;
-    const bytes = (Math.min(generations.trainableFloats, begin + reduction.chunkFloats) - begin) * 4;
+    const bytes = (Math.min(generations.updatedFloats, begin + reduction.chunkFloats) - begin) * 4;
     const address = generations.next.parameters + begin * 4;
     const header = { type: "update", generation, step: generations.step + 1, chunk } as const;
-    if (bytes <= inlineBytes) {
+    if (bytes <= this.#parts.inlineBytes) {
       const message = { ...header, payloadBytes: 0, inline: arena.bytes(address, bytes).slice() };
       for (const member of members) member.send(message);
     } else {
@@ -59,7 +65,12 @@ export class Publisher {
     return members.every((member) => member.unflushed[index] === 0);
   }
 
-  #sendView(member: Member, message: Parameters<Member["send"]>[0] & { payloadBytes: number }, address: number, index: 0 | 1): void {
+  #sendView(
+    member: Member,
+    message: Parameters<Member["send"]>[0] & { payloadBytes: number },
+    address: number,
+    index: 0 | 1,
+  ): void {
     member.unflushed[index]++;
     member.send(message, this.#parts.arena.bytes(address, message.payloadBytes), () => {
       if (--member.unflushed[index] === 0) this.#parts.changed.notify();

@@ -61,7 +61,14 @@ export class Reduction {
     let buffers = 0;
     const build = (node: TreeNode, parent: Vertex | undefined): Vertex => {
       const key = nodeKey(node);
-      const vertex: Vertex = { key, parent, left: undefined, right: undefined, address: 0, ready: new Uint8Array(this.chunks) };
+      const vertex: Vertex = {
+        key,
+        parent,
+        left: undefined,
+        right: undefined,
+        address: 0,
+        ready: new Uint8Array(this.chunks),
+      };
       if (wanted.has(key)) {
         vertex.address = this.#buffer(buffers++);
         this.#leased.set(key, vertex);
@@ -85,7 +92,8 @@ export class Reduction {
   /** Takes a chunk of a leased node's sums (copied) and merges what has become complete. At most once per (node, chunk). */
   deliver(node: TreeNode, chunk: number, bytes: Uint8Array): void {
     let vertex = this.#vertex(node);
-    if (vertex.ready[chunk] === 1) throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
+    if (vertex.ready[chunk] === 1)
+      throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
     const { begin, end } = this.range(chunk);
     this.#arena.bytes(vertex.address + begin * 4, (end - begin) * 4).set(bytes);
     vertex.ready[chunk] = 1;

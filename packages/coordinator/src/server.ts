@@ -2,7 +2,15 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { TuttiError } from "@tutti/core/errors";
-import { type Connection, coordinatorCodec, FramedConnection, protocolVersion, subprotocol, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import {
+  type Connection,
+  coordinatorCodec,
+  FramedConnection,
+  protocolVersion,
+  subprotocol,
+  type ToCoordinator,
+  type ToWorker,
+} from "@tutti/core/wire";
 import { WebSocketServer } from "ws";
 
 export interface ServerOptions {
@@ -32,7 +40,9 @@ export async function serve(options: ServerOptions): Promise<Server> {
       `--host ${host} can be reached from other machines: set TUTTI_TOKEN to a secret of at least 32 characters, here and for the workers`,
     );
   }
-  const http = createServer((_request, response) => response.writeHead(426, { "content-type": "text/plain" }).end("Tutti speaks WebSocket here\n"));
+  const http = createServer((_request, response) =>
+    response.writeHead(426, { "content-type": "text/plain" }).end("Tutti speaks WebSocket here\n"),
+  );
   http.headersTimeout = 10_000;
   http.maxConnections = maxConnections;
   const sockets = new WebSocketServer({
@@ -60,7 +70,8 @@ export async function serve(options: ServerOptions): Promise<Server> {
   });
   await new Promise<void>((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) => {
-      const what = error.code === "EADDRINUSE" ? "is in use: choose another with --port, or 0 for any free one" : error.message;
+      const what =
+        error.code === "EADDRINUSE" ? "is in use: choose another with --port, or 0 for any free one" : error.message;
       const code = error.code === "EADDRINUSE" ? "PORT_IN_USE" : "BAD_OPTION";
       reject(new TuttiError(code, `port ${port} on ${host} ${what}`, {}, { cause: error }));
     });

@@ -85,14 +85,20 @@ export class StepRound {
   #lease(member: Member, message: { readonly lo: number; readonly hi: number }): Lease {
     const lease = this.leases.get(message);
     if (lease === undefined || !(lease.holders.has(member) || lease.isDone)) {
-      throw new TuttiError("PROTOCOL", `an answer for node ${message.lo}-${message.hi}, which ${member.id} was not given`);
+      throw new TuttiError(
+        "PROTOCOL",
+        `an answer for node ${message.lo}-${message.hi}, which ${member.id} was not given`,
+      );
     }
     return lease;
   }
 
   #chunk(lease: Lease, chunk: number, bytes: Uint8Array): void {
     if (chunk >= this.#parts.reduction.chunks) {
-      throw new TuttiError("PROTOCOL", `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: there are ${this.#parts.reduction.chunks}`);
+      throw new TuttiError(
+        "PROTOCOL",
+        `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: there are ${this.#parts.reduction.chunks}`,
+      );
     }
     const { begin, end } = this.#parts.reduction.range(chunk);
     if (bytes.byteLength !== (end - begin) * 4) {
@@ -107,7 +113,8 @@ export class StepRound {
 
   #finishIfDone(lease: Lease): void {
     if (lease.isDone || this.#perShard[lease.node.lo] === undefined) return;
-    for (let chunk = 0; chunk < this.#parts.reduction.chunks; chunk++) if (!this.#parts.reduction.has(lease.node, chunk)) return;
+    for (let chunk = 0; chunk < this.#parts.reduction.chunks; chunk++)
+      if (!this.#parts.reduction.has(lease.node, chunk)) return;
     this.leases.finish(lease);
     if (this.isComplete) this.#parts.complete();
   }

@@ -2,16 +2,13 @@ import { TuttiError } from "@tutti/core/errors";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { CompiledOptimizer } from "@tutti/core/optim";
-import type { FlatLayout } from "@tutti/core/step";
+import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "@tutti/core/step";
 import { combineChunkHashes, type Generations } from "./generations.ts";
 import type { Reduction } from "./reduction.ts";
 
-/** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */
-export const normBlockFloats = 16_384;
-
 /**
  * Applies the optimizer to one step, t → t+1, chunk by chunk as the chunks' sums become final, while others are still
- * arriving; clipping by norm has to wait for the last. Nothing is visible before the generations are committed.
+ * arriving; clipping by norm has to wait for the last, buffers for all their statistics. Nothing is visible before the generations are committed.
  */
 export class StepUpdate {
   readonly #parts: StepUpdateParts;
@@ -20,6 +17,10 @@ export class StepUpdate {
   readonly #updated: Uint8Array;
   readonly #reduced: Uint8Array;
   #divisor: number | undefined;
+  /** Chunks with buffers whose sums are still to come; their trained part may be updated already. */
+  #missingStatistics: number;
+  readonly #waitingForStatistics = new Set<number>();
+  #brokenBuffer: string | undefined;
 
   constructor(parts: StepUpdateParts) {
     this.#parts = parts;
@@ -27,7 +28,8 @@ export class StepUpdate {
     this.#hashes = new BigUint64Array(chunks);
     this.#updated = new Uint8Array(chunks);
     this.#reduced = new Uint8Array(chunks);
-    this.#blockSquares = new Float64Array(Math.ceil(parts.layout.totalFloats / normBlockFloats));
+    this.#missingStatistics = chunks - this.#firstBufferChunk;
+    this.#blockSquares = new Float64Array(Math.ceil(parts.layout.totalFloats / parts.normBlockFloats));
   }
 
   /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
@@ -37,6 +39,7 @@ export class StepUpdate {
 
   chunkReduced(chunk: number): void {
     this.#reduced[chunk] = 1;
+    if (chunk >= this.#firstBufferChunk && --this.#missingStatistics === 0) this.#updateBuffers();
     if (this.#divisor !== undefined) this.#takeUp(chunk, this.#divisor);
   }
 
@@ -52,26 +55,33 @@ export class StepUpdate {
    * Throws NON_FINITE, before anything was committed, naming the parameter.
    */
   finish(): { gradientNorm: number; hash: string } {
-    const { kernels, arena, layout, optimizer, hashScratch } = this.#parts;
+    const { kernels, arena, optimizer, hashScratch } = this.#parts;
     const divisor = this.#divisor!;
     let squares = 0;
     for (const block of this.#blockSquares) squares += block;
     const gradientNorm = Math.sqrt(squares);
     if (!Number.isFinite(gradientNorm)) throw this.#nonFinite();
+    if (this.#brokenBuffer !== undefined) throw this.#nonFiniteBuffer(this.#brokenBuffer);
     if (optimizer.needsGlobalNorm) {
       const clipScale = optimizer.clipScale(gradientNorm);
       for (let chunk = 0; chunk < this.#chunks; chunk++) this.#update(chunk, divisor, clipScale);
     }
-    if (layout.totalFloats === 0) return { gradientNorm, hash: "" };
     return { gradientNorm, hash: combineChunkHashes(kernels, arena, hashScratch, this.#hashes) };
   }
 
   get #chunks(): number {
-    return Math.ceil(this.#parts.layout.totalFloats / this.#parts.reduction.chunkFloats);
+    return Math.ceil(this.#parts.generations.updatedFloats / this.#parts.reduction.chunkFloats);
+  }
+
+  /** The first chunk that holds buffers; the number of chunks if there are none. */
+  get #firstBufferChunk(): number {
+    const { layout, generations, reduction } = this.#parts;
+    if (layout.totalFloats === generations.updatedFloats) return this.#chunks;
+    return Math.floor(layout.totalFloats / reduction.chunkFloats);
   }
 
   #takeUp(chunk: number, divisor: number): void {
-    const { kernels, reduction, optimizer, layout } = this.#parts;
+    const { kernels, reduction, optimizer, layout, normBlockFloats } = this.#parts;
     const { begin, end } = reduction.range(chunk);
     for (let at = begin; at < Math.min(end, layout.totalFloats); at += normBlockFloats) {
       const count = Math.min(normBlockFloats, layout.totalFloats - at);
@@ -80,24 +90,60 @@ export class StepUpdate {
     if (!optimizer.needsGlobalNorm) this.#update(chunk, divisor, 1);
   }
 
+  /** The trained part of a chunk; the chunk is final if it holds no buffers or they are. */
   #update(chunk: number, divisor: number, clipScale: number): void {
-    const { kernels, reduction, optimizer, generations, layout, send } = this.#parts;
+    const { kernels, reduction, optimizer, generations, layout } = this.#parts;
     const begin = chunk * reduction.chunkFloats;
     const end = Math.min(layout.totalFloats, begin + reduction.chunkFloats);
-    optimizer.update(kernels, {
-      begin,
-      end,
-      step: generations.step + 1,
-      divisor,
-      clipScale,
-      from: generations.current,
-      to: generations.next,
-      gradientSum: reduction.sums,
-    });
+    if (begin < end) {
+      optimizer.update(kernels, {
+        begin,
+        end,
+        step: generations.step + 1,
+        divisor,
+        clipScale,
+        from: generations.current,
+        to: generations.next,
+        gradientSum: reduction.sums,
+      });
+    }
+    if (chunk < this.#firstBufferChunk || this.#missingStatistics === 0) this.#finishChunk(chunk);
+    else this.#waitingForStatistics.add(chunk);
+  }
+
+  /** Needs no divisor: statistics count samples, not their weights. */
+  #updateBuffers(): void {
+    const { arena, reduction, generations, statistics, samples } = this.#parts;
+    const floats = (address: number): Float32Array => arena.floats(address, generations.updatedFloats);
+    const buffers = {
+      current: floats(generations.current.parameters),
+      next: floats(generations.next.parameters),
+      sums: floats(reduction.sums),
+    };
+    for (const one of statistics) {
+      if (!updateRunningStatistics(one, buffers, samples, generations.step + 1)) this.#brokenBuffer ??= one.name;
+    }
+    for (const chunk of this.#waitingForStatistics) this.#finishChunk(chunk);
+    this.#waitingForStatistics.clear();
+  }
+
+  #finishChunk(chunk: number): void {
+    const { kernels, reduction, generations, send } = this.#parts;
+    const begin = chunk * reduction.chunkFloats;
+    const bytes = (Math.min(generations.updatedFloats, begin + reduction.chunkFloats) - begin) * 4;
     const address = generations.next.parameters + begin * 4;
-    this.#hashes[chunk] = kernels.hash64(address, (end - begin) * 4, 0n);
+    this.#hashes[chunk] = kernels.hash64(address, bytes, 0n);
     this.#updated[chunk] = 1;
-    send(chunk, address, (end - begin) * 4);
+    send(chunk, address, bytes);
+  }
+
+  #nonFiniteBuffer(name: string): TuttiError {
+    const step = this.#parts.generations.step + 1;
+    return new TuttiError(
+      "NON_FINITE",
+      `step ${step}: the batch statistics of ${name} are NaN or infinite; the step was not committed. Lower the learning rate, or check the data`,
+      { step, buffer: name },
+    );
   }
 
   #nonFinite(): TuttiError {
@@ -119,6 +165,12 @@ export interface StepUpdateParts {
   readonly optimizer: CompiledOptimizer;
   readonly generations: Generations;
   readonly reduction: Reduction;
+  /** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */
+  readonly normBlockFloats: number;
+  /** How buffers follow from the step's sums. */
+  readonly statistics: readonly RunningStatistics[];
+  /** Samples of the global batch. */
+  readonly samples: number;
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   /** Called with each final chunk of t+1: an address in the arena and its bytes. */

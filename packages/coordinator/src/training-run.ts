@@ -1,10 +1,13 @@
+import { type Figures, named } from "@tutti/core/metrics";
 import type { CompiledOptimizer } from "@tutti/core/optim";
-import type { FlatLayout, ShardProgram } from "@tutti/core/step";
+import type { FlatLayout, RunningStatistics, ShardProgram } from "@tutti/core/step";
 
 /** One shard's rows, packed as its program's manifest says. */
 export interface PreparedShard {
   readonly program: string;
   readonly samples: number;
+  /** Place of its first sample in the global batch. */
+  readonly firstPosition: number;
   /** Owned by the coordinator from now on. */
   readonly bytes: Uint8Array;
 }
@@ -21,7 +24,7 @@ export interface SumMetric {
   readonly name: string;
   /** How many of the scalars are its own; they follow each other in the order of the metrics. */
   readonly length: number;
-  finish(sums: Float64Array): number;
+  finish(sums: Float64Array): Figures;
 }
 
 /** Everything the coordinator must know of a run: plain values, programs, and where data comes from. */
@@ -34,8 +37,12 @@ export interface TrainingRun {
   readonly shards: number;
   /** All parameters. */
   readonly layout: FlatLayout;
-  /** The prefix of it that is trained; the rest stays as it is. */
+  /** The prefix of it that steps change: what is trained, then buffers; the rest stays as it is. */
+  readonly updated: FlatLayout;
+  /** The prefix of it that is trained. */
   readonly trainable: FlatLayout;
+  /** How buffers follow from the statistics of a step. */
+  readonly statistics: readonly RunningStatistics[];
   readonly programs: readonly ShardProgram[];
   readonly optimizer: CompiledOptimizer;
   readonly stepsPerEpoch: number;
@@ -54,5 +61,20 @@ export interface TrainingRun {
     /** Steps after which validation runs, besides the last one. */
     isDue(step: number): boolean;
     read(shard: number): Promise<PreparedShard>;
+    /** Size of the per-sample outputs of a shard, in bytes. */
+    collectBytes(shard: number): number;
+    /** Finishes the metrics of whole columns. @param blocks the per-sample outputs of each shard, in order. */
+    finishCollected(blocks: readonly Uint8Array[]): Readonly<Record<string, number>>;
   };
+}
+
+/** Metrics from the scalars' sums, behind Σ weight·loss and Σ weight. */
+export function finishMetrics(metrics: readonly SumMetric[], sums: Float64Array): Record<string, number> {
+  let at = 2;
+  const result: Record<string, number> = {};
+  for (const { name, length, finish } of metrics) {
+    Object.assign(result, named(name, finish(sums.subarray(at, at + length))));
+    at += length;
+  }
+  return result;
 }

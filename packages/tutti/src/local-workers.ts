@@ -36,6 +36,11 @@ export class LocalWorkers {
     return [...this.#children].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
   }
 
+  /** Ends a process of ours that makes no progress; another takes its place. */
+  kill(pid: number): void {
+    for (const child of this.#children) if (child.pid === pid) child.kill("SIGKILL");
+  }
+
   start(count: number): void {
     for (let i = 0; i < count; i++) this.#start(`worker ${this.#nextPlace++}`, 0);
   }
@@ -43,7 +48,9 @@ export class LocalWorkers {
   /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
   async close(graceMs = 3000): Promise<void> {
     this.#isClosing = true;
-    const ended = [...this.#children].map((child) => new Promise<void>((resolve) => child.once("close", () => resolve())));
+    const ended = [...this.#children].map(
+      (child) => new Promise<void>((resolve) => child.once("close", () => resolve())),
+    );
     for (const child of this.#children) if (child.connected) child.disconnect();
     const timer = setTimeout(() => {
       for (const child of this.#children) child.kill("SIGKILL");
@@ -85,5 +92,11 @@ export class LocalWorkers {
 }
 
 function isReport(message: unknown): message is { code: string; message: string } {
-  return typeof message === "object" && message !== null && "code" in message && "message" in message && typeof message.message === "string";
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "code" in message &&
+    "message" in message &&
+    typeof message.message === "string"
+  );
 }

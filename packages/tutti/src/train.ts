@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { Coordinator, type Server, serve } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
@@ -130,7 +131,9 @@ class EventQueue implements AsyncIterator<RunEvent> {
     const event = this.#events.shift();
     if (event !== undefined) return Promise.resolve({ value: event, done: false });
     if (this.#end !== undefined) {
-      return this.#end.error === undefined ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(this.#end.error);
+      return this.#end.error === undefined
+        ? Promise.resolve({ value: undefined, done: true })
+        : Promise.reject(this.#end.error);
     }
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
@@ -143,12 +146,21 @@ class EventQueue implements AsyncIterator<RunEvent> {
   }
 }
 
-async function runTraining(definition: RunDefinition, options: TrainOptions, stop: AbortSignal, emit: (event: RunEvent) => void): Promise<TrainResult> {
+async function runTraining(
+  definition: RunDefinition,
+  options: TrainOptions,
+  stop: AbortSignal,
+  emit: (event: RunEvent) => void,
+): Promise<TrainResult> {
   const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
-  const prepared = await prepareRun(definition, baseDirectory, { maxSteps, ...(shards === undefined ? {} : { shards }) });
+  const prepared = await prepareRun(definition, baseDirectory, {
+    maxSteps,
+    ...(shards === undefined ? {} : { shards }),
+  });
   const { compiled, run } = prepared;
   const closing: (() => Promise<void>)[] = [() => prepared.close()];
   let output: OutputDirectory | undefined;
+  let children: LocalWorkers | undefined;
   const onEvent = (event: RunEvent): void => {
     output?.record(event);
     emit(event);
@@ -159,16 +171,24 @@ async function runTraining(definition: RunDefinition, options: TrainOptions, sto
       output = await OutputDirectory.open(options.out, compiled, resume, onEvent);
       const opened = output;
       closing.push(() => opened.close());
-      for (const { reason } of output.damaged) emit({ type: "notice", message: `${reason}; going on from an older checkpoint` });
+      for (const { reason } of output.damaged)
+        emit({ type: "notice", message: `${reason}; going on from an older checkpoint` });
     }
-    const coordinator = new Coordinator(run, output?.resumed === undefined ? freshStart(compiled) : startFrom(output.resumed, compiled), {
-      clock: systemClock(),
-      generation: Date.now(),
-      startWorkers: options.startWorkers ?? Math.max(1, workers),
-      hashEveryStep: options.hashEveryStep ?? false,
-      onEvent,
-      afterStep: (state, validation, isLast) => output?.afterStep(state, validation, isLast),
-    });
+    const coordinator = new Coordinator(
+      run,
+      output?.resumed === undefined ? freshStart(compiled) : startFrom(output.resumed, compiled),
+      {
+        clock: systemClock(),
+        generation: Date.now(),
+        startWorkers: options.startWorkers ?? Math.max(1, workers),
+        hashEveryStep: options.hashEveryStep ?? false,
+        onEvent,
+        onStalled: ({ host, pid }) => {
+          if (host === hostname()) children?.kill(pid);
+        },
+        afterStep: (state, validation, isLast) => output?.afterStep(state, validation, isLast),
+      },
+    );
     stop.addEventListener("abort", () => coordinator.stop(), { once: true });
     if (stop.aborted) coordinator.stop();
     const accept = (connection: Parameters<Coordinator["accept"]>[0]): void => coordinator.accept(connection);
@@ -177,26 +197,38 @@ async function runTraining(definition: RunDefinition, options: TrainOptions, sto
       closing.push(() => server.close());
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
     }
-    if (workers > 0) closing.push(await localWorkers(workers, lanes, coordinator, accept, log));
-    else if (listen === undefined) closing.push(await inProcessWorker(coordinator, lanes, log));
+    if (workers > 0) {
+      const local = await localWorkers(lanes, coordinator, accept, log);
+      closing.push(local.close);
+      children = local.children;
+      children.start(workers);
+    }
+    if (workers === 0 && listen === undefined) closing.push(await inProcessWorker(coordinator, lanes, log));
     const done = await coordinator.train();
     const parameters = coordinator.view.parameters;
     await output?.exportModel(parameters);
-    const values = new Map(compiled.layout.entries.map(({ name, offset, length }) => [name, parameters.slice(offset, offset + length)]));
+    const values = new Map(
+      compiled.layout.entries.map(({ name, offset, length }) => [name, parameters.slice(offset, offset + length)]),
+    );
     return { done, parameters: values, ...(output === undefined ? {} : { out: output.paths }) };
   } finally {
     for (const close of closing.reverse()) await close();
   }
 }
 
-/** Starts worker processes and a server on loopback for them, which nobody else can join. */
-async function localWorkers(count: number, lanes: number, coordinator: Coordinator, accept: (connection: Parameters<Coordinator["accept"]>[0]) => void, log: (line: string) => void): Promise<() => Promise<void>> {
+/** Where worker processes of this machine will run: a server on loopback that nobody else can join. */
+async function localWorkers(
+  lanes: number,
+  coordinator: Coordinator,
+  accept: (connection: Parameters<Coordinator["accept"]>[0]) => void,
+  log: (line: string) => void,
+): Promise<{ children: LocalWorkers; close: () => Promise<void> }> {
   const token = randomBytes(32).toString("hex");
   const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept });
   const children = new LocalWorkers({ url: server.url, token, lanes, log, failed: (error) => coordinator.fail(error) });
-  children.start(count);
-  return async () => {
+  const close = async (): Promise<void> => {
     await children.close();
     await server.close();
   };
+  return { children, close };
 }

@@ -2,6 +2,7 @@ import { type Arena, alignUp } from "@tutti/core/memory";
 
 interface HeldShard {
   readonly program: string;
+  readonly firstPosition: number;
   readonly address: number;
   readonly bytes: number;
 }
@@ -16,17 +17,18 @@ export class BatchStore {
     this.#arena = arena;
   }
 
-  put(round: number, shard: number, program: string, rows: Uint8Array): void {
+  /** @param firstPosition place of the shard's first sample in the global batch. */
+  put(round: number, shard: number, program: string, firstPosition: number, rows: Uint8Array): void {
     const shards = this.#rounds.get(round) ?? new Map<number, HeldShard>();
     this.#rounds.set(round, shards);
     if (shards.has(shard)) return;
     const bytes = alignUp(Math.max(1, rows.byteLength));
     const address = this.#free.get(bytes)?.pop() ?? this.#arena.allocate(bytes);
     this.#arena.bytes(address, rows.byteLength).set(rows);
-    shards.set(shard, { program, address, bytes });
+    shards.set(shard, { program, firstPosition, address, bytes });
   }
 
-  get(round: number, shard: number): { program: string; address: number } | undefined {
+  get(round: number, shard: number): HeldShard | undefined {
     return this.#rounds.get(round)?.get(shard);
   }
 

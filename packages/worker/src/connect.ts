@@ -35,8 +35,10 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
     socket.once("open", () => resolve(connection));
     socket.once("unexpected-response", (_request, response) => {
       const status = response.statusCode ?? 0;
-      if (status === 401) fail(new TuttiError("UNAUTHORIZED", `${url} wants another token: set TUTTI_TOKEN to the coordinator's`));
-      else fail(new TuttiError("PROTOCOL", `${url} answered HTTP ${status}: is it a Tutti coordinator of this version?`));
+      if (status === 401)
+        fail(new TuttiError("UNAUTHORIZED", `${url} wants another token: set TUTTI_TOKEN to the coordinator's`));
+      else
+        fail(new TuttiError("PROTOCOL", `${url} answered HTTP ${status}: is it a Tutti coordinator of this version?`));
     });
     socket.once("error", (error) => {
       fail(new TuttiError("UNREACHABLE", `no coordinator answers at ${url}: ${reasonOf(error)}`, {}, { cause: error }));

@@ -16,7 +16,11 @@ try {
   await runWorker({ url, token, lanes: Number(lanes), signal: leaving.signal, log: (line) => console.error(line) });
   if (process.connected) process.disconnect();
 } catch (error) {
-  const report = { code: isTuttiError(error) ? error.code : "INTERNAL", message: error instanceof Error ? error.message : String(error) };
+  const report = {
+    code: isTuttiError(error) ? error.code : "INTERNAL",
+    message: error instanceof Error ? error.message : String(error),
+  };
   process.exitCode = 1;
+  if (report.code === "LANE_HUNG") process.exit(1); // a thread that computes cannot be ended otherwise
   if (process.connected) process.send?.(report, undefined, undefined, () => process.disconnect());
 }

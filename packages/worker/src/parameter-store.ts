@@ -17,7 +17,7 @@ interface Buffer {
 export class ParameterStore {
   readonly #arena: Arena;
   readonly #kernels: Kernels;
-  readonly #floats: { readonly total: number; readonly trainable: number; readonly chunk: number };
+  readonly #floats: { readonly total: number; readonly updated: number; readonly chunk: number };
   readonly #hashScratch: number;
   readonly #buffers: readonly [Buffer, Buffer];
   #current: 0 | 1 = 0;
@@ -25,7 +25,11 @@ export class ParameterStore {
   #staged: { step: number; hashes: BigUint64Array; have: Uint8Array; missing: number } | undefined;
   #nextVersion = 1;
 
-  constructor(arena: Arena, kernels: Kernels, floats: { readonly total: number; readonly trainable: number; readonly chunk: number }) {
+  constructor(
+    arena: Arena,
+    kernels: Kernels,
+    floats: { readonly total: number; readonly updated: number; readonly chunk: number },
+  ) {
     this.#arena = arena;
     this.#kernels = kernels;
     this.#floats = floats;
@@ -35,7 +39,7 @@ export class ParameterStore {
   }
 
   get #updateChunks(): number {
-    return Math.ceil(this.#floats.trainable / this.#floats.chunk);
+    return Math.ceil(this.#floats.updated / this.#floats.chunk);
   }
 
   /** The current parameters, once whole. */
@@ -64,7 +68,8 @@ export class ParameterStore {
       this.#received = 0;
       this.#staged = undefined;
     }
-    if (chunk !== this.#received) throw new TuttiError("PROTOCOL", `parameters: chunk ${chunk}, expected ${this.#received}`);
+    if (chunk !== this.#received)
+      throw new TuttiError("PROTOCOL", `parameters: chunk ${chunk}, expected ${this.#received}`);
     // Both generations: what updates do not cover must be the same in either.
     for (const { address } of this.#buffers) this.#write(address, chunk, bytes, this.#floats.total);
     this.#received++;
@@ -75,10 +80,11 @@ export class ParameterStore {
 
   /** One chunk of t+1, in any order. */
   stage(step: number, chunk: number, bytes: Uint8Array): void {
-    if (step !== this.current.step + 1) throw new TuttiError("PROTOCOL", `update to step ${step}; this worker is at ${this.current.step}`);
+    if (step !== this.current.step + 1)
+      throw new TuttiError("PROTOCOL", `update to step ${step}; this worker is at ${this.current.step}`);
     const chunks = this.#updateChunks;
     this.#staged ??= { step, hashes: new BigUint64Array(chunks), have: new Uint8Array(chunks), missing: chunks };
-    const address = this.#write(this.stagingAddress, chunk, bytes, this.#floats.trainable);
+    const address = this.#write(this.stagingAddress, chunk, bytes, this.#floats.updated);
     if (this.#staged.have[chunk] === 0) this.#staged.missing--;
     this.#staged.have[chunk] = 1;
     this.#staged.hashes[chunk] = this.#kernels.hash64(address, bytes.byteLength, 0n);

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
 import { engineVersion, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
+import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { connect } from "./connect.ts";
 import { type Parting, Worker } from "./worker.ts";
@@ -27,12 +28,13 @@ const maxPayloadBytes = 1 << 30;
 
 /**
  * Works for the coordinator at `url` until its run is over; reconnects with backoff when the connection is lost.
- * Throws UNREACHABLE after `retryForMs` without success, UNAUTHORIZED, PROTOCOL, and what a refusal says.
+ * Throws UNREACHABLE after `retryForMs` without success, UNAUTHORIZED, PROTOCOL, what a refusal says, and LANE_HUNG: then the process cannot
+ * end by itself and must be made to.
  */
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { url, token, signal, log, retryForMs = 30_000 } = options;
   const arena = new Arena();
-  const memory = new WorkerMemory(arena);
+  const memory = new WorkerMemory(computeMemory(arena));
   const connectOnce = () => connect({ url, token, timeoutMs: 5000, maxPayloadBytes });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
@@ -40,6 +42,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const lanes = await openLanes({ arena, count: options.lanes });
   const { checkGraph } = await import("@tutti/core/graph");
   const instance = randomUUID();
+  let isHung = false;
   try {
     let triedSinceMs = performance.now();
     let pauseMs = 100;
@@ -56,7 +59,13 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
           clock: systemClock(),
           checkProgram: (onnx) => void checkGraph(onnx, graphLimits),
           numericClass: (task) => numericClass({ ...task, lanes, arena }),
-          identity: { instance, host: hostname(), pid: process.pid, engine: `onnxruntime ${engineVersion()}`, node: process.version },
+          identity: {
+            instance,
+            host: hostname(),
+            pid: process.pid,
+            engine: `onnxruntime ${engineVersion()}`,
+            node: process.version,
+          },
           log,
         });
         const leave = (): void => worker.leave("interrupted");
@@ -64,7 +73,8 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
         const parting = await worker.run();
         signal?.removeEventListener("abort", leave);
         if (parting.kind === "over") return parting;
-        if (parting.kind === "refused") throw new TuttiError(isErrorCode(parting.code), parting.message);
+        if (parting.code === "LANE_HUNG") isHung = true;
+        if (parting.kind === "refused") throw new TuttiError(errorCodeOf(parting.code), parting.message);
         log(`connection lost: ${parting.message}; trying again`);
         triedSinceMs = performance.now();
         pauseMs = 100;
@@ -78,12 +88,15 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
       pauseMs = Math.min(2 * pauseMs, 2000);
     }
   } finally {
-    await lanes.close();
+    if (!isHung) await lanes.close(); // it waits for what is computing
   }
 }
 
-function isErrorCode(code: string): "NUMERIC_CLASS" | "PROTOCOL" | "UNAUTHORIZED" | "ENGINE_FAILED" | "GRAPH_INVALID" | "INTERNAL" {
+function errorCodeOf(
+  code: string,
+): "LANE_HUNG" | "NUMERIC_CLASS" | "PROTOCOL" | "UNAUTHORIZED" | "ENGINE_FAILED" | "GRAPH_INVALID" | "INTERNAL" {
   switch (code) {
+    case "LANE_HUNG":
     case "NUMERIC_CLASS":
     case "PROTOCOL":
     case "UNAUTHORIZED":

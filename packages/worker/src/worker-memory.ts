@@ -1,4 +1,4 @@
-import { createKernels, type Kernels } from "@tutti/core/kernels";
+import type { ComputeMemory, Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import { BatchStore } from "./batch-store.ts";
 import { ParameterStore } from "./parameter-store.ts";
@@ -10,15 +10,16 @@ export class WorkerMemory {
   readonly #kernels: Kernels;
   readonly #stores = new Map<string, ParameterStore>();
 
-  constructor(arena: Arena) {
+  constructor({ arena, kernels }: ComputeMemory) {
     this.arena = arena;
-    this.#kernels = createKernels(arena.memory);
+    this.#kernels = kernels;
     this.batches = new BatchStore(arena);
   }
 
-  parameters(totalFloats: number, trainableFloats: number, chunkFloats: number): ParameterStore {
-    const key = `${totalFloats}/${trainableFloats}/${chunkFloats}`;
-    const store = this.#stores.get(key) ?? new ParameterStore(this.arena, this.#kernels, { total: totalFloats, trainable: trainableFloats, chunk: chunkFloats });
+  parameters(totalFloats: number, updatedFloats: number, chunkFloats: number): ParameterStore {
+    const key = `${totalFloats}/${updatedFloats}/${chunkFloats}`;
+    const floats = { total: totalFloats, updated: updatedFloats, chunk: chunkFloats };
+    const store = this.#stores.get(key) ?? new ParameterStore(this.arena, this.#kernels, floats);
     this.#stores.set(key, store);
     store.abort();
     return store;

@@ -1,5 +1,5 @@
 import type { Clock } from "@tutti/core/clock";
-import type { Lanes, NodeResult } from "@tutti/core/engine";
+import { type Lanes, type NodeResult, packedCollects, type ShardInput } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram, TreeNode } from "@tutti/core/step";
 import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
@@ -27,7 +27,13 @@ export interface WorkerParts {
   readonly checkProgram: (onnx: Uint8Array) => void;
   /** Hash of all the canary's outputs. */
   readonly numericClass: (task: CanaryTask) => Promise<string>;
-  readonly identity: { readonly instance: string; readonly host: string; readonly pid: number; readonly engine: string; readonly node: string };
+  readonly identity: {
+    readonly instance: string;
+    readonly host: string;
+    readonly pid: number;
+    readonly engine: string;
+    readonly node: string;
+  };
   readonly log: (message: string) => void;
 }
 
@@ -38,6 +44,9 @@ export interface Parting {
   readonly message: string;
   readonly code: string;
 }
+
+/** How long lanes may go on with what they compute after the membership has ended. */
+const drainMs = 10_000;
 
 interface Computation {
   readonly round: number;
@@ -82,7 +91,8 @@ export class Worker {
     this.#lastHeardMs = clock.now();
     connection.listen({
       message: (message, payload) => this.#receive(message, payload),
-      closed: (reason, error) => this.#part(this.#farewell ?? { kind: "lost", code: error?.code ?? "CONNECTION_LOST", message: reason }),
+      closed: (reason, error) =>
+        this.#part(this.#farewell ?? { kind: "lost", code: error?.code ?? "CONNECTION_LOST", message: reason }),
     });
     connection.send({ type: "hello", protocol: protocolVersion, lanes: lanes.count, ...identity });
     return this.#parting.promise;
@@ -112,7 +122,13 @@ export class Worker {
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
         return;
       case "batch":
-        this.#batches.put(message.round, message.shard, message.program, message.inline ?? payload ?? new Uint8Array(0));
+        this.#batches.put(
+          message.round,
+          message.shard,
+          message.program,
+          message.firstPosition,
+          message.inline ?? payload ?? new Uint8Array(0),
+        );
         return;
       case "lease":
         this.#compute(message);
@@ -133,7 +149,11 @@ export class Worker {
       case "heartbeat":
         return;
       case "goodbye":
-        this.#farewell = { kind: message.rejoin ? "lost" : isRefusal(message.code) ? "refused" : "over", code: message.code, message: message.message };
+        this.#farewell = {
+          kind: message.rejoin ? "lost" : isRefusal(message.code) ? "refused" : "over",
+          code: message.code,
+          message: message.message,
+        };
         return;
     }
   }
@@ -141,11 +161,15 @@ export class Worker {
   #join(welcome: Welcome): void {
     const { memory, clock } = this.#parts;
     this.#welcome = welcome;
-    this.#parameters = memory.parameters(welcome.parameterFloats, welcome.trainableFloats, welcome.chunkFloats);
+    this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
     const beat = (): void => {
       const silentMs = clock.now() - this.#lastHeardMs;
       if (silentMs > welcome.silenceMs) {
-        this.#farewell ??= { kind: "lost", code: "CONNECTION_LOST", message: `the coordinator was silent for ${Math.round(silentMs)} ms` };
+        this.#farewell ??= {
+          kind: "lost",
+          code: "CONNECTION_LOST",
+          message: `the coordinator was silent for ${Math.round(silentMs)} ms`,
+        };
         this.#parts.connection.destroy();
         this.#part(this.#farewell);
         return;
@@ -176,7 +200,10 @@ export class Worker {
     this.#loading
       .then(() => {
         const { address: parameters, version: generation } = this.#store.borrow();
-        const programs = this.#canaries.map((canary) => ({ program: this.#program(canary.program), columns: canary.address }));
+        const programs = this.#canaries.map((canary) => ({
+          program: this.#program(canary.program),
+          columns: canary.address,
+        }));
         return this.#parts.numericClass({ programs, parameters, generation });
       })
       .then((numericClass) => this.#parts.connection.send({ type: "ready", numericClass }))
@@ -191,17 +218,25 @@ export class Worker {
       this.#parts.connection.send({ type: "failed", ...position, code: "PROTOCOL", message });
       return;
     }
-    const shards = new Map<number, { programId: string; columns: number }>();
+    const shards = new Map<number, ShardInput>();
     for (let shard = lease.lo; shard < lease.hi; shard++) {
       const held = this.#batches.get(lease.round, shard);
-      if (held !== undefined) shards.set(shard, { programId: held.program, columns: held.address });
+      if (held === undefined) continue;
+      shards.set(shard, { programId: held.program, columns: held.address, firstPosition: held.firstPosition });
     }
     const computation: Computation = { round: lease.round, parameters: address, isVoid: false };
     const computed = this.#parts.lanes
-      .compute({ node: { lo: lease.lo, hi: lease.hi }, shards, parameters: address, generation: version })
+      .compute({
+        node: { lo: lease.lo, hi: lease.hi },
+        shards,
+        parameters: address,
+        generation: version,
+        seed: this.#welcome!.seed,
+        step,
+      })
       .then((result) => {
         if (computation.isVoid || this.#isGone) result.release();
-        else this.#upload(position, result);
+        else this.#upload(position, shards, result);
       })
       .catch((error: unknown) => {
         if (computation.isVoid || this.#isGone) return;
@@ -216,13 +251,18 @@ export class Worker {
   }
 
   /** Announces the node with its scalars, then sends its sums chunk by chunk, straight from the lanes' buffer. */
-  #upload(position: { generation: number; round: number; step: number } & TreeNode, result: NodeResult): void {
+  #upload(
+    position: { generation: number; round: number; step: number } & TreeNode,
+    shards: ReadonlyMap<number, ShardInput>,
+    result: NodeResult,
+  ): void {
     const { connection, memory } = this.#parts;
     const { chunkFloats, inlineBytes } = this.#welcome!;
     const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
     const scalars = new Uint8Array(result.scalars.buffer);
-    const announcement = { type: "result", ...position, scalars, computeMs: result.computeMs } as const;
-    if (sumsFloats * 4 <= inlineBytes) {
+    const collects = this.#collects(position, shards, result);
+    const announcement = { type: "result", ...position, scalars, ...collects, computeMs: result.computeMs } as const;
+    if (sumsFloats * 4 <= inlineBytes && sumsFloats <= chunkFloats) {
       const inline = sumsFloats === 0 ? {} : { inline: memory.arena.bytes(result.sums, sumsFloats * 4).slice() };
       connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline });
       result.release();
@@ -239,11 +279,25 @@ export class Worker {
     }
   }
 
+  /** Copies of the shards' per-sample outputs, one block each; nothing for programs without any. */
+  #collects(
+    { lo }: TreeNode,
+    shards: ReadonlyMap<number, ShardInput>,
+    { collects }: NodeResult,
+  ): { collects?: Uint8Array[] } {
+    const blocks = collects.flatMap((address, row) => {
+      const { totalBytes } = packedCollects(this.#program(shards.get(lo + row)!.programId));
+      return totalBytes === 0 ? [] : [this.#parts.memory.arena.bytes(address, totalBytes).slice()];
+    });
+    return blocks.length === 0 ? {} : { collects: blocks };
+  }
+
   #stage(message: MessageOf<ToWorker, "update">, payload: Uint8Array | undefined): void {
     const store = this.#store;
     if (!store.isStaging) {
       // Late computations still read this buffer; their step is over, so their answers are not missed.
-      for (const computation of this.#computing.keys()) if (computation.parameters === store.stagingAddress) computation.isVoid = true;
+      for (const computation of this.#computing.keys())
+        if (computation.parameters === store.stagingAddress) computation.isVoid = true;
     }
     store.stage(message.step, message.chunk, message.inline ?? payload ?? new Uint8Array(0));
   }
@@ -285,14 +339,22 @@ export class Worker {
     this.#isGone = true;
     this.#heartbeat?.cancel();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
-    void Promise.allSettled(this.#computing.values()).then(() => {
+    const drained = Promise.allSettled(this.#computing.values()).then(() => {
       this.#batches.clear();
       this.#parting.resolve(parting);
     });
+    const hung: Parting = {
+      kind: "refused",
+      code: "LANE_HUNG",
+      message: `a lane is still computing ${drainMs / 1000} s after the membership ended (${parting.message}); this process must be ended`,
+    };
+    const deadline = this.#parts.clock.setTimer(drainMs, () => this.#parting.resolve(hung));
+    void drained.then(() => deadline.cancel());
   }
 
   get #store(): ParameterStore {
-    if (this.#parameters === undefined) throw new TuttiError("PROTOCOL", "the coordinator sent work before its welcome");
+    if (this.#parameters === undefined)
+      throw new TuttiError("PROTOCOL", "the coordinator sent work before its welcome");
     return this.#parameters;
   }
 

@@ -1,0 +1,163 @@
+/** A bug to plant: in `file`, each `find` (which must occur exactly once) becomes its `replace`. */
+export interface Mutant {
+  readonly name: string;
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
+}
+
+const coordinator = "packages/coordinator/src/";
+const worker = "packages/worker/src/";
+
+/** Bugs of the kinds that break "same bits" or "never hangs"; the simulator must find each within 1,000 schedules. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: "sums are added in the order of their arrival",
+    edits: [
+      {
+        file: `${coordinator}reduction.ts`,
+        find: "    for (let parent = vertex.parent; parent !== undefined; parent = vertex.parent) {",
+        replace: `    const root = this.#root!;
+    if (root !== vertex) {
+      const arrived = [...this.#leased.values()].filter((other) => other.ready[chunk] === 1);
+      if (arrived.length > 1) {
+        const first = arrived.find((other) => other !== vertex)!;
+        const total = root.ready.length > 0 ? (Reflect.get(root, "total") ?? first.address) : first.address;
+        this.#kernels.add(total + begin * 4, total + begin * 4, vertex.address + begin * 4, end - begin);
+        Reflect.set(root, "total", total);
+        root.address = total;
+      }
+      if (arrived.length < this.#leased.size) return;
+    }
+    for (let parent: Vertex | undefined; parent !== undefined; parent = vertex.parent) {`,
+      },
+    ],
+  },
+  {
+    name: "the update is written in place",
+    edits: [
+      {
+        file: `${coordinator}generations.ts`,
+        find: "return this.#pair[this.#current === 0 ? 1 : 0];",
+        replace: "return this.#pair[this.#current];",
+      },
+      { file: `${coordinator}generations.ts`, find: "    this.#current = this.#current === 0 ? 1 : 0;\n", replace: "" },
+    ],
+  },
+  {
+    name: "answers of another round are accepted",
+    edits: [{ file: `${coordinator}coordinator.ts`, find: "message.round !== round.number || ", replace: "" }],
+  },
+  {
+    name: "a chunk is merged twice",
+    edits: [
+      {
+        file: `${coordinator}step-round.ts`,
+        find: "if (this.#parts.reduction.has(lease.node, chunk)) this.duplicates++;\n    else ",
+        replace: "",
+      },
+      {
+        file: `${coordinator}reduction.ts`,
+        find: "if (vertex.ready[chunk] === 1) throw",
+        replace: "if (chunk < 0) throw",
+      },
+    ],
+  },
+  {
+    name: "the step commits before all sums are in",
+    edits: [
+      {
+        file: `${coordinator}step-round.ts`,
+        find: "if (this.isComplete) this.#parts.complete();",
+        replace: "if (this.#missingShards === 0) this.#parts.complete();",
+      },
+    ],
+  },
+  {
+    name: "the leases of a worker that is gone are dropped",
+    edits: [
+      {
+        file: `${coordinator}leases.ts`,
+        find: "for (const lease of this.#leases.values()) lease.holders.delete(member);",
+        replace: "",
+      },
+      { file: `${coordinator}dealer.ts`, find: "if (member !== undefined) this.deal(lease, member);", replace: "" },
+    ],
+  },
+  {
+    name: "late leases are not dealt again",
+    edits: [
+      { file: `${coordinator}dealer.ts`, find: "if (member !== undefined) this.deal(lease, member);", replace: "" },
+      { file: `${coordinator}dealer.ts`, find: "if (idleMs > lateMs", replace: "if (idleMs > 1e12 + lateMs" },
+    ],
+  },
+  {
+    name: "who joins in the middle of a step misses the chunks updated before, and nobody compares hashes",
+    edits: [
+      {
+        file: `${coordinator}publisher.ts`,
+        find: "for (const chunk of updatedChunks) this.sendUpdate([member], chunk);",
+        replace: "void updatedChunks;",
+      },
+      { file: `${worker}parameter-store.ts`, find: " || staged.missing > 0", replace: "" },
+      {
+        file: `${worker}worker.ts`,
+        find: "if (hash === message.hash) return;",
+        replace: "if (hash.length < 99) return;",
+      },
+    ],
+  },
+  {
+    name: "who joins gets the generation that is being written",
+    edits: [
+      {
+        file: `${coordinator}publisher.ts`,
+        find: "current.parameters + begin * 4, currentIndex",
+        replace: "generations.next.parameters + begin * 4, currentIndex",
+      },
+    ],
+  },
+  {
+    name: "sums are overwritten before the socket has taken them",
+    edits: [
+      {
+        file: `${worker}worker.ts`,
+        find: "const onFlushed = chunk === chunks - 1 ? () => result.release() : undefined;",
+        replace: "if (chunk === chunks - 1) result.release();\n      const onFlushed = undefined;",
+      },
+    ],
+  },
+  {
+    name: "parameters are overwritten before the socket has taken them",
+    edits: [
+      {
+        file: `${coordinator}coordinator.ts`,
+        find: "while (!this.#publisher.isFlushed(this.#membership.active)) await this.#orFailure(this.#changed.wait());",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "a worker stages the update over the parameters it computes with",
+    edits: [
+      {
+        file: `${worker}parameter-store.ts`,
+        find: "return this.#buffers[this.#current === 0 ? 1 : 0].address;",
+        replace: "return this.#buffers[this.#current].address;",
+      },
+      {
+        file: `${worker}parameter-store.ts`,
+        find: "    this.#current = this.#current === 0 ? 1 : 0;\n    const buffer",
+        replace: "    const buffer",
+      },
+    ],
+  },
+  {
+    name: "a second answer for the same shards is counted again",
+    edits: [
+      {
+        file: `${coordinator}step-round.ts`,
+        find: "if (this.#perShard[lo] === undefined) {",
+        replace: "if (lo >= 0) {",
+      },
+    ],
+  },
+];

@@ -1,0 +1,212 @@
+import { Coordinator } from "@tutti/coordinator";
+import type { RunEvent } from "@tutti/core/events";
+import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
+import { Arena } from "@tutti/core/memory";
+import { Worker, WorkerMemory } from "@tutti/worker";
+import { Dice } from "./dice.ts";
+import { ExactLanes, type Pace } from "./exact-lanes.ts";
+import { chunkFloats, normBlockFloats, tinyRun } from "./tiny-run.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import { type Link, virtualLink } from "./virtual-network.ts";
+
+/** What a schedule led to: everything that must be the same as in an undisturbed run. */
+export interface Outcome {
+  readonly weightsSha256: string;
+  /** Loss, norm and samples of every step, and the validations, as text. */
+  readonly trace: string;
+  readonly samples: number;
+}
+
+export interface Schedule {
+  readonly seed: number;
+  readonly shards: number;
+  readonly clip: boolean;
+  /** What was done, for the report of a failure. */
+  readonly faults: readonly string[];
+  readonly outcome: Outcome;
+}
+
+/** Arenas are address space: schedules share some. */
+export class SimulatedMachines {
+  #memories: ComputeMemory[] = [];
+  #used = 0;
+  #schedules = 0;
+
+  next(): ComputeMemory {
+    const memory = this.#memories[this.#used] ?? computeMemory(new Arena(1 << 28));
+    this.#memories[this.#used++] = memory;
+    return memory;
+  }
+
+  /** All are free again; now and then they start afresh. */
+  release(): void {
+    this.#used = 0;
+    if (++this.#schedules % 500 === 0) this.#memories = [];
+  }
+}
+
+interface Machine {
+  readonly link: Link;
+  readonly pace: Pace;
+  isUp: boolean;
+}
+
+const faultKinds = [
+  "kill",
+  "kill while it sends",
+  "kill while it sends",
+  "kill all",
+  "join",
+  "silence",
+  "one-way",
+  "slow lane",
+  "slow link",
+  "engine error",
+  "hang",
+] as const;
+
+const limitMs = 600_000;
+
+/** Runs the real coordinator and workers under a schedule of faults drawn from `seed`. Throws when they hang or fail. */
+export async function simulate(
+  seed: number,
+  machines: SimulatedMachines,
+  options: { readonly undisturbed?: boolean } = {},
+): Promise<Schedule> {
+  const clock = new VirtualClock();
+  const dice = new Dice(seed);
+  const shards = dice.pick([1, 2, 3, 5, 8])!;
+  const clip = dice.chance(0.3);
+  const run = tinyRun(shards, clip);
+  const faults: string[] = [];
+  const trace: string[] = [];
+  const up: Machine[] = [];
+  let stepsDone = 0;
+  const onEvent = (event: RunEvent): void => {
+    if (event.type === "step") {
+      stepsDone = event.step;
+      trace.push(`${event.step} ${event.loss} ${event.gradientNorm} ${event.samples} ${event.weightsSha256}`);
+    }
+    // Nothing in these schedules changes what is sent, so no worker may ever find its parameters to differ.
+    if (event.type === "worker" && /differ/.test(event.reason ?? "")) coordinator.fail(new Error(event.reason));
+    if (event.type === "validation") trace.push(`validation ${event.step} ${event.loss}`);
+  };
+  const coordinator = new Coordinator(
+    run,
+    {
+      step: 0,
+      parameters: Float32Array.from({ length: run.layout.totalFloats }, (_, i) =>
+        i < 30 || (i >= 32 && i < 72) ? Math.fround((i % 7) * 0.1 - 0.2) : 0,
+      ),
+      slots: run.optimizer.slots.map(() => new Float32Array(run.layout.totalFloats)),
+    },
+    {
+      clock,
+      generation: 1,
+      startWorkers: 1,
+      hashEveryStep: true,
+      chunkFloats,
+      normBlockFloats,
+      inlineBytes: dice.chance(0.5) ? 64 : 16_384,
+      memory: machines.next(),
+      onEvent,
+      lateMs: 300,
+      graceMs: 200,
+    },
+  );
+  const join = (): void => {
+    const link = virtualLink(clock, dice);
+    const memory = machines.next();
+    const pace: Pace = { factor: 1, failures: 0 };
+    const lanes = new ExactLanes(dice.whole(1, 2), memory, clock, dice, pace);
+    const machine: Machine = { link, pace, isUp: true };
+    const worker = new Worker({
+      connection: link.workerEnd,
+      lanes,
+      memory: new WorkerMemory(memory),
+      clock,
+      checkProgram: () => {},
+      numericClass: async () => "c0",
+      identity: { instance: `${up.length}`, host: "virtual", pid: 1, engine: "exact", node: "virtual" },
+      log: (line) => faults.push(line),
+    });
+    up.push(machine);
+    coordinator.accept(link.coordinatorEnd);
+    void worker.run().then(() => {
+      machine.isUp = false;
+    });
+  };
+  const disturb = (): void => {
+    const alive = up.filter(({ isUp }) => isUp);
+    const victim = dice.pick(alive);
+    const kind = dice.pick(faultKinds)!;
+    faults.push(`${clock.now().toFixed(1)} ms, after step ${stepsDone}: ${kind}`);
+    if (kind === "join" || victim === undefined) {
+      join();
+      return;
+    }
+    const kill = (machine: Machine): void => {
+      machine.isUp = false;
+      machine.link.kill();
+    };
+    if (kind === "kill") kill(victim);
+    else if (kind === "kill all") {
+      victim.link.afterSent(dice.whole(1, 12), () => {
+        for (const machine of up.filter(({ isUp }) => isUp)) kill(machine);
+        clock.setTimer(dice.uniform() * 50, join);
+      });
+    } else if (kind === "kill while it sends") victim.link.afterSent(dice.whole(1, 12), () => kill(victim));
+    else if (kind === "silence") victim.link.silence("both");
+    else if (kind === "one-way") victim.link.silence(dice.pick(["toWorker", "toCoordinator"])!);
+    else if (kind === "slow lane") victim.pace.factor = 60;
+    else if (kind === "hang") victim.pace.factor = 1e9;
+    else if (kind === "slow link") victim.link.slowDown(200);
+    else victim.pace.failures = 1;
+    if (kind !== "slow link" && kind !== "engine error") clock.setTimer(dice.uniform() * 50, join); // its place is filled again
+  };
+  const first = options.undisturbed ? 1 : dice.whole(3, 5);
+  for (let i = 0; i < first; i++) clock.setTimer(dice.uniform() * 20, join);
+  if (!options.undisturbed) {
+    const count = dice.whole(2, 8);
+    for (let i = 0; i < count; i++) clock.setTimer(dice.uniform() * 150, disturb);
+  }
+  let ended: { error?: unknown } | undefined;
+  const done = coordinator.train().then(
+    () => {
+      ended = {};
+    },
+    (error: unknown) => {
+      ended = { error };
+    },
+  );
+  while (ended === undefined) {
+    if (!clock.advance() || clock.now() > limitMs) {
+      throw new Error(
+        `schedule ${seed} hangs at ${clock.now()} ms after step ${stepsDone}; faults:\n${faults.join("\n")}`,
+      );
+    }
+    await settled();
+  }
+  await done;
+  if (ended.error !== undefined)
+    throw new Error(`schedule ${seed} failed: ${String(ended.error)}; faults:\n${faults.join("\n")}`, {
+      cause: ended.error,
+    });
+  machines.release();
+  const samples = trace.reduce(
+    (sum, line) => (line.startsWith("validation") ? sum : sum + Number(line.split(" ")[3])),
+    0,
+  );
+  return {
+    seed,
+    shards,
+    clip,
+    faults,
+    outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },
+  };
+}
+
+/** All promises that can go on have gone on. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,96 @@
+import type { PreparedShard, TrainingRun } from "@tutti/coordinator";
+import { batchPlan, evaluationPlan } from "@tutti/core/data";
+import { compileOptimizer, optim } from "@tutti/core/optim";
+import { flatLayout, type ShardProgram } from "@tutti/core/step";
+
+export const chunkFloats = 32;
+export const normBlockFloats = 16;
+
+/** A run of 6 steps over 44 numbers, 80 parameters in 3 chunks, validated every 3 steps; clipped by norm if `clip`. */
+export function tinyRun(shards: number, clip: boolean): TrainingRun {
+  const layout = flatLayout([
+    { name: "a", shape: [30] },
+    { name: "b", shape: [40] },
+  ]);
+  const plan = batchPlan({ datasetSize: 44, batchSize: 16, lastBatch: "train", shards, seed: 7 });
+  const evaluation = evaluationPlan({ datasetSize: 10, shardSize: 4 });
+  const numberOf = (row: number): number => Math.fround((row * 37) % 11) - 5.3;
+  const programs = [
+    ...plan.shardSizes().map((samples) => program("train", samples, layout.totalFloats)),
+    ...evaluation.shardSizes().map((samples) => program("evaluate", samples, layout.totalFloats)),
+  ];
+  const pack = (mode: "train" | "evaluate", rows: readonly number[]): PreparedShard => ({
+    program: idOf(mode, rows.length),
+    samples: rows.length,
+    firstPosition: 0,
+    bytes: new Uint8Array(Float32Array.from(rows, numberOf).buffer),
+  });
+  const rowsOf = (lo: number, hi: number, row: (position: number) => number): number[] =>
+    Array.from({ length: hi - lo }, (_, i) => row(lo + i));
+  return {
+    id: "tiny",
+    definitionDigest: "tiny",
+    seed: 7,
+    batchSize: 16,
+    shards,
+    layout,
+    updated: layout,
+    trainable: layout,
+    statistics: [],
+    programs,
+    optimizer: compileOptimizer(optim.rmsprop({ lr: 0.01, momentum: 0.9, ...(clip ? { clipNorm: 1 } : {}) }), layout),
+    stepsPerEpoch: plan.stepsPerEpoch,
+    totalSteps: 6,
+    metrics: [],
+    canaries: [
+      pack(
+        "train",
+        rowsOf(0, plan.shardSizes()[0]!, (row) => row),
+      ),
+    ],
+    batches: {
+      read: async (step) => {
+        const batch = plan.at(step);
+        const cut = batch.shards.map(({ lo, hi }) =>
+          pack(
+            "train",
+            rowsOf(lo, hi, (at) => plan.row(batch.epoch, batch.firstPosition + at)),
+          ),
+        );
+        return { epoch: batch.epoch, samples: batch.samples, shards: cut };
+      },
+    },
+    evaluation: {
+      shards: evaluation.shards.length,
+      samples: 10,
+      metrics: [],
+      isDue: (step) => step % 3 === 0,
+      read: async (shard) => {
+        const { lo, hi } = evaluation.shards[shard]!;
+        return pack(
+          "evaluate",
+          rowsOf(lo, hi, (row) => row),
+        );
+      },
+    },
+  };
+}
+
+function idOf(mode: "train" | "evaluate", samples: number): string {
+  return `${mode === "train" ? "aa" : "ee"}${samples.toString(16).padStart(2, "0")}`;
+}
+
+function program(mode: "train" | "evaluate", samples: number, floats: number): ShardProgram {
+  return {
+    id: idOf(mode, samples),
+    mode,
+    samples,
+    onnx: new Uint8Array(1),
+    columns: [{ name: "x", dtype: "float32", shape: [samples] }],
+    parameters: [{ name: "all", shape: [floats], offset: 0, length: floats }],
+    sums: mode === "train" ? [{ name: "all", shape: [floats], offset: 0, length: floats }] : [],
+    sumsFloats: mode === "train" ? floats : 0,
+    scalars: { name: "scalars", length: 2 },
+    collects: [],
+  };
+}
