@@ -1,5 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Graph } from "./graph.ts";
+import type { Attributes } from "./node.ts";
 import * as ops from "./ops/index.ts";
 import { type Dim, type DType, normalizeAxis, type Shape, sameShape, type TensorType } from "./shape.ts";
 
@@ -100,6 +101,125 @@ export class Tensor {
     return this.#unary(ops.tanh);
   }
 
+  /** 1/x. */
+  reciprocal(): Tensor {
+    return this.#unary(ops.reciprocal);
+  }
+
+  sin(): Tensor {
+    return this.#unary(ops.sin);
+  }
+
+  cos(): Tensor {
+    return this.#unary(ops.cos);
+  }
+
+  tan(): Tensor {
+    return this.#unary(ops.tan);
+  }
+
+  atan(): Tensor {
+    return this.#unary(ops.atan);
+  }
+
+  /** The error function. */
+  erf(): Tensor {
+    return this.#unary(ops.erf);
+  }
+
+  floor(): Tensor {
+    return this.#unary(ops.floor);
+  }
+
+  ceil(): Tensor {
+    return this.#unary(ops.ceil);
+  }
+
+  /** To the nearest whole number, halves to the even one. */
+  round(): Tensor {
+    return this.#unary(ops.round);
+  }
+
+  /** x > 0 ? x : slope·x. */
+  leakyRelu(slope = 0.01): Tensor {
+    return this.#unary(ops.leakyRelu, { alpha: slope });
+  }
+
+  /** x > 0 ? x : slope·x with a slope that is learned and broadcasts. */
+  prelu(slope: Tensor): Tensor {
+    return this.#elementwise(ops.prelu, slope);
+  }
+
+  /** x > 0 ? x : alpha·(eˣ - 1). */
+  elu(alpha = 1): Tensor {
+    return this.#unary(ops.elu, { alpha });
+  }
+
+  /** x > 0 ? x : alpha·(exp(x/alpha) - 1). */
+  celu(alpha = 1): Tensor {
+    return this.#unary(ops.celu, { alpha });
+  }
+
+  selu(): Tensor {
+    return this.#unary(ops.selu);
+  }
+
+  /** log(1 + eˣ). */
+  softplus(): Tensor {
+    return this.#unary(ops.softplus);
+  }
+
+  /** x/(1 + |x|). */
+  softsign(): Tensor {
+    return this.#unary(ops.softsign);
+  }
+
+  /** alpha·x + beta within [0, 1]; by default x/6 + 1/2, as PyTorch's. */
+  hardSigmoid(alpha = 1 / 6, beta = 0.5): Tensor {
+    return this.#unary(ops.hardSigmoid, { alpha, beta });
+  }
+
+  /** x·hardSigmoid(x). */
+  hardSwish(): Tensor {
+    return this.#unary(ops.hardSwish);
+  }
+
+  /** x·Φ(x), Φ the normal distribution's, or its approximation by tanh. */
+  gelu(approximate: "none" | "tanh" = "none"): Tensor {
+    return this.#unary(ops.gelu, { approximate });
+  }
+
+  /** x·tanh(softplus x). */
+  mish(): Tensor {
+    return this.#unary(ops.mish);
+  }
+
+  /** The larger of each pair of entries; the gradient is shared at ties. */
+  maximum(other: Operand): Tensor {
+    return this.#elementwise(ops.maximum, other);
+  }
+
+  /** The smaller of each pair of entries; the gradient is shared at ties. */
+  minimum(other: Operand): Tensor {
+    return this.#elementwise(ops.minimum, other);
+  }
+
+  /** Within [low, high], either of which may be left out as null; the gradient passes where the bounds do not act, and at them. */
+  clip(low: Operand | null, high: Operand | null = null): Tensor {
+    const bounds = [low, high].map((bound) => (bound === null ? null : this.#operand(bound)));
+    return this.graph.apply(ops.clip, [this, ...bounds])[0]!.withLossWeight(this.lossWeight);
+  }
+
+  /** bool. */
+  isNaN(): Tensor {
+    return this.#unary(ops.notANumber);
+  }
+
+  /** bool: infinite, of either sign. */
+  isInf(): Tensor {
+    return this.#unary(ops.infinite);
+  }
+
   equal(other: Operand): Tensor {
     return this.#elementwise(ops.equal, other);
   }
@@ -158,6 +278,11 @@ export class Tensor {
     })[0]!;
   }
 
+  /** Sums of products by an equation like "bij,jk->bik" (ONNX Einsum, numpy.einsum); this is its first operand. */
+  einsum(equation: string, others: readonly Tensor[] = []): Tensor {
+    return this.graph.apply(ops.einsum, [this, ...others], { equation })[0]!;
+  }
+
   cast(dtype: DType): Tensor {
     return dtype === this.dtype ? this : this.graph.apply(ops.cast, [this], { to: dtype })[0]!;
   }
@@ -171,6 +296,21 @@ export class Tensor {
   /** Repeats axes of size 1, and new leading axes, up to `shape`. */
   expand(shape: readonly Dim[]): Tensor {
     return sameShape(shape, this.shape) ? this : this.graph.apply(ops.expand, [this], { shape })[0]!;
+  }
+
+  /** Copies one after the other, a count for each axis. */
+  tile(repeats: readonly number[]): Tensor {
+    return this.graph.apply(ops.tile, [this], { repeats })[0]!;
+  }
+
+  /** Matrices with 0 below the diagonal that is `k` above the main one. */
+  triu(k = 0): Tensor {
+    return this.graph.apply(ops.trilu, [this], { k, upper: 1 })[0]!;
+  }
+
+  /** Matrices with 0 above the diagonal that is `k` above the main one. */
+  tril(k = 0): Tensor {
+    return this.graph.apply(ops.trilu, [this], { k, upper: 0 })[0]!;
   }
 
   /** Adds an axis of size 1. */
@@ -193,6 +333,12 @@ export class Tensor {
     const axis = start === this.rank ? start : normalizeAxis(start, this.rank, this.graph.at("flatten"));
     if (axis === this.rank - 1) return this;
     return this.reshape([...this.shape.slice(0, axis), -1]);
+  }
+
+  /** Parts of the given sizes along an axis, or so many of equal size. */
+  split(sizes: number | readonly number[], axis = 0): readonly Tensor[] {
+    const parts = typeof sizes === "number" ? { num_outputs: sizes } : { split: sizes };
+    return this.graph.apply(ops.split, [this], { axis, ...parts });
   }
 
   /** This and `others` one after the other along `axis`; the other axes must be the same. */
@@ -224,10 +370,48 @@ export class Tensor {
     return this.#reduce(ops.reduceMin, axes, keepDims);
   }
 
+  prod(axes?: number | readonly number[], keepDims = false): Tensor {
+    return this.#reduce(ops.reduceProd, axes, keepDims);
+  }
+
+  /** Sum of absolute values. */
+  l1(axes?: number | readonly number[], keepDims = false): Tensor {
+    return this.#reduce(ops.reduceL1, axes, keepDims);
+  }
+
+  /** Euclidean length; its gradient at 0 is 0. */
+  l2(axes?: number | readonly number[], keepDims = false): Tensor {
+    return this.#reduce(ops.reduceL2, axes, keepDims);
+  }
+
+  sumSquare(axes?: number | readonly number[], keepDims = false): Tensor {
+    return this.#reduce(ops.reduceSumSquare, axes, keepDims);
+  }
+
+  /** log Σ eˣ, without overflow. */
+  logSumExp(axes?: number | readonly number[], keepDims = false): Tensor {
+    return this.#reduce(ops.reduceLogSumExp, axes, keepDims);
+  }
+
+  /** Running sums along an axis. */
+  cumsum(axis: number): Tensor {
+    return this.graph.apply(ops.cumSum, [this], { axis })[0]!;
+  }
+
+  /** The k largest along an axis, in descending order, and their indices (int64). */
+  topK(k: number, axis = -1): { readonly values: Tensor; readonly indices: Tensor } {
+    const [values, indices] = this.graph.apply(ops.topK, [this], { axis, k: [k] });
+    return { values: values!, indices: indices! };
+  }
+
   /** Index of the largest entry along an axis (int64); the first one at ties. */
   argmax(axis = -1): Tensor {
-    const at = this.graph.at("argmax");
-    return this.graph.apply(ops.argMax, [this], { axis: normalizeAxis(axis, this.rank, at), keepdims: 0 })[0]!;
+    return this.#search(ops.argMax, axis);
+  }
+
+  /** Index of the smallest entry along an axis (int64); the first one at ties. */
+  argmin(axis = -1): Tensor {
+    return this.#search(ops.argMin, axis);
   }
 
   softmax(axis = -1): Tensor {
@@ -255,6 +439,11 @@ export class Tensor {
     return this.graph.apply(ops.gatherElements, [this, indices], { axis: normal })[0]!;
   }
 
+  /** Entries or slices of `this` by the index tuples [..., k] on the last axis of `indices` (ONNX GatherND). */
+  gatherND(indices: Tensor): Tensor {
+    return this.graph.apply(ops.gatherND, [this, indices])[0]!;
+  }
+
   /** Integer labels to rows of 0 and 1 with a new last axis of `depth`. Labels outside [0, depth) give zeros. */
   oneHot(depth: number, dtype: DType = "float32"): Tensor {
     // The operator lets negative labels count from the end; there is no label `depth`.
@@ -279,8 +468,13 @@ export class Tensor {
     return this.graph.apply(op, [this, right])[0]!.withLossWeight(weight);
   }
 
-  #unary(op: Parameters<Graph["apply"]>[0]): Tensor {
-    return this.graph.apply(op, [this])[0]!.withLossWeight(this.lossWeight);
+  #unary(op: Parameters<Graph["apply"]>[0], attributes: Attributes = {}): Tensor {
+    return this.graph.apply(op, [this], attributes)[0]!.withLossWeight(this.lossWeight);
+  }
+
+  #search(op: Parameters<Graph["apply"]>[0], axis: number): Tensor {
+    const at = this.graph.at(op.label ?? op.type);
+    return this.graph.apply(op, [this], { axis: normalizeAxis(axis, this.rank, at), keepdims: 0 })[0]!;
   }
 
   #reduce(op: Parameters<Graph["apply"]>[0], axes: number | readonly number[] | undefined, keepDims: boolean): Tensor {

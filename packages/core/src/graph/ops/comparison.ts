@@ -1,6 +1,6 @@
 import type { Op } from "../op.ts";
 import { broadcastShapes, type DType } from "../shape.ts";
-import { arithmetic, broadcasting, expectDType, inputType, sameAsInput, sharedDType } from "../type-rules.ts";
+import { arithmetic, broadcasting, expectDType, floats, inputType, sameAsInput, sharedDType } from "../type-rules.ts";
 import { sumTo } from "./broadcast.ts";
 
 /** A comparison: piecewise constant, its derivative is 0 wherever it has one. */
@@ -23,6 +23,28 @@ export const greaterOrEqual = comparison("GreaterOrEqual", "greaterOrEqual", ari
 export const lessOrEqual = comparison("LessOrEqual", "lessOrEqual", arithmetic);
 export const and = comparison("And", "and", ["bool"]);
 export const or = comparison("Or", "or", ["bool"]);
+
+export const xor = comparison("Xor", "xor", ["bool"]);
+
+/** A question about each entry. */
+function predicate(type: string, label: string, allowed: readonly DType[], attributes: Op["attributes"]): Op {
+  return {
+    type,
+    label,
+    domain: "",
+    arity: [1, 1],
+    attributes,
+    infer(inputs, _attributes, at) {
+      const { dtype, shape } = inputType(inputs, 0, at);
+      expectDType(dtype, allowed, at);
+      return [{ dtype: "bool", shape }];
+    },
+    gradient: "zero",
+  };
+}
+
+export const notANumber = predicate("IsNaN", "isNaN", floats, {});
+export const infinite = predicate("IsInf", "isInf", floats, { detect_negative: "int", detect_positive: "int" });
 
 export const not: Op = {
   type: "Not",

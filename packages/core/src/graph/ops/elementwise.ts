@@ -1,23 +1,8 @@
 import type { Op } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
-import { arithmetic, broadcasting, floats, sameAsInput } from "../type-rules.ts";
-import { sumTo } from "./broadcast.ts";
+import { arithmetic, broadcasting, expectDType, floats, indexTypes } from "../type-rules.ts";
 import { constantScalar } from "./constants.ts";
-
-/** The two operands, the result and its gradient, of a rule of a binary operator. */
-function binary(
-  rule: (a: Tensor, b: Tensor, y: Tensor, dy: Tensor, needs: readonly boolean[]) => readonly (Tensor | null)[],
-): Op["gradient"] {
-  return ({ inputs, outputs, dy, needs }) => {
-    const [a, b] = [inputs[0]!, inputs[1]!];
-    const [da, db] = rule(a, b, outputs[0]!, dy[0]!, needs);
-    return [needs[0] && da ? sumTo(da, a.shape) : null, needs[1] && db ? sumTo(db, b.shape) : null];
-  };
-}
-
-function unary(rule: (x: Tensor, y: Tensor, dy: Tensor) => Tensor): Op["gradient"] {
-  return ({ inputs, outputs, dy }) => [rule(inputs[0]!, outputs[0]!, dy[0]!)];
-}
+import { binary, oneMinus, pointwise, unary, zeroLike } from "./elementwise-rules.ts";
 
 const none = {} as const;
 
@@ -86,12 +71,12 @@ function powBase(a: Tensor, b: Tensor, dy: Tensor): Tensor {
   if (exponent === 1) return dy;
   if (exponent === 2) return dy.mul(a.mul(2));
   if (exponent !== undefined) return dy.mul(a.pow(exponent - 1).mul(exponent));
-  const zero = dy.graph.scalar(0, dy.dtype);
+  const zero = zeroLike(dy);
   return b.equal(0).where(zero, dy.mul(a.pow(b.sub(1)).mul(b)));
 }
 
 function powExponent(a: Tensor, b: Tensor, y: Tensor, dy: Tensor): Tensor {
-  const zero = dy.graph.scalar(0, dy.dtype);
+  const zero = zeroLike(dy);
   return a
     .equal(0)
     .and(b.greaterOrEqual(0))
@@ -99,104 +84,98 @@ function powExponent(a: Tensor, b: Tensor, y: Tensor, dy: Tensor): Tensor {
 }
 
 // dx = -dy
-export const neg: Op = {
-  type: "Neg",
-  label: "neg",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(arithmetic),
-  gradient: unary((_x, _y, dy) => dy.neg()),
-};
+export const neg = pointwise(
+  "Neg",
+  "neg",
+  arithmetic,
+  unary((_x, _y, dy) => dy.neg()),
+);
 
 // dx = dy·y
-export const exp: Op = {
-  type: "Exp",
-  label: "exp",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.mul(y)),
-};
+export const exp = pointwise(
+  "Exp",
+  "exp",
+  floats,
+  unary((_x, y, dy) => dy.mul(y)),
+);
 
 // dx = dy/x
-export const log: Op = {
-  type: "Log",
-  label: "log",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((x, _y, dy) => dy.div(x)),
-};
+export const log = pointwise(
+  "Log",
+  "log",
+  floats,
+  unary((x, _y, dy) => dy.div(x)),
+);
 
 // dx = dy/(2y)
-export const sqrt: Op = {
-  type: "Sqrt",
-  label: "sqrt",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.div(y.mul(2))),
-};
+export const sqrt = pointwise(
+  "Sqrt",
+  "sqrt",
+  floats,
+  unary((_x, y, dy) => dy.div(y.mul(2))),
+);
 
 // dx = dy·sign x, so 0 at 0
-export const abs: Op = {
-  type: "Abs",
-  label: "abs",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(arithmetic),
-  gradient: unary((x, _y, dy) => dy.mul(x.sign())),
-};
+export const abs = pointwise(
+  "Abs",
+  "abs",
+  arithmetic,
+  unary((x, _y, dy) => dy.mul(x.sign())),
+);
 
 // Constant but at 0, where its derivative is taken as 0.
-export const sign: Op = {
-  type: "Sign",
-  label: "sign",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(arithmetic),
-  gradient: "zero",
-};
+export const sign = pointwise("Sign", "sign", arithmetic, "zero");
 
 // dx = y > 0 ? dy : 0. Selecting, not multiplying by 0 or 1: an infinite dy behind a closed gate must give 0, not NaN.
-export const relu: Op = {
-  type: "Relu",
-  label: "relu",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => y.lessOrEqual(0).where(dy.graph.scalar(0, dy.dtype), dy)),
-};
+export const relu = pointwise(
+  "Relu",
+  "relu",
+  floats,
+  unary((_x, y, dy) => y.lessOrEqual(0).where(zeroLike(dy), dy)),
+);
 
 // dx = dy·y·(1 - y); 1 - y is exact where y saturates, y - y² would not be
-export const sigmoid: Op = {
-  type: "Sigmoid",
-  label: "sigmoid",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.mul(oneMinus(y).mul(y))),
-};
+export const sigmoid = pointwise(
+  "Sigmoid",
+  "sigmoid",
+  floats,
+  unary((_x, y, dy) => dy.mul(oneMinus(y).mul(y))),
+);
 
 // dx = dy·(1 - y²)
-export const tanh: Op = {
-  type: "Tanh",
-  label: "tanh",
-  domain: "",
-  arity: [1, 1],
-  attributes: none,
-  infer: sameAsInput(floats),
-  gradient: unary((_x, y, dy) => dy.mul(oneMinus(y.mul(y)))),
-};
+export const tanh = pointwise(
+  "Tanh",
+  "tanh",
+  floats,
+  unary((_x, y, dy) => dy.mul(oneMinus(y.mul(y)))),
+);
 
-function oneMinus(y: Tensor): Tensor {
-  return y.graph.scalar(1, y.dtype).sub(y);
-}
+// dx = -dy·y², multiplied in an order that cannot make 0·∞ of a small gradient
+export const reciprocal = pointwise(
+  "Reciprocal",
+  "reciprocal",
+  floats,
+  unary((_x, y, dy) => dy.mul(y).mul(y).neg()),
+);
+
+// Piecewise constant.
+export const floor = pointwise("Floor", "floor", floats, "zero");
+export const ceil = pointwise("Ceil", "ceil", floats, "zero");
+
+/** To the nearest whole number, halves to the even one. */
+export const round = pointwise("Round", "round", floats, "zero");
+
+// y = a - b·q with whole q (q rounded down without `fmod`, towards zero with it): da = dy, db = -dy·q
+export const mod: Op = {
+  type: "Mod",
+  label: "mod",
+  domain: "",
+  arity: [2, 2],
+  attributes: { fmod: "int" },
+  infer(inputs, attributes, at) {
+    const [type] = broadcasting(arithmetic)(inputs, attributes, at);
+    if (attributes.fmod !== 1) expectDType(type!.dtype, indexTypes, at, "operand without fmod");
+    return [type!];
+  },
+  gradient: binary((a, b, y, dy, needs) => [dy, needs[1] ? dy.mul(a.sub(y).div(b).round()).neg() : null]),
+};

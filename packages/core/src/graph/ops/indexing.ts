@@ -1,47 +1,10 @@
 import { TuttiError } from "../../errors/index.ts";
 import type { Op } from "../op.ts";
-import {
-  dtypes,
-  elementCount,
-  isBatch,
-  isDType,
-  normalizeAxis,
-  type Shape,
-  sameDim,
-  sameShape,
-  shapeToString,
-  staticShape,
-} from "../shape.ts";
+import { dtypes, elementCount, isBatch, isDType, normalizeAxis, shapeToString, staticShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import {
-  expectDType,
-  floats,
-  indexTypes,
-  inputType,
-  integerAttribute,
-  refuseBatchAxis,
-  sharedDType,
-} from "../type-rules.ts";
-
-/**
- * Zeros with axis `axis` of size `size`, to which the entries of `updates` along that axis are added at `indices` (rank 1
- * or more, standing in the place of that axis in `updates`; negative ones count from the end, repeated ones add up).
- */
-export function scatterAlong(updates: Tensor, indices: Tensor, axis: number, size: number): Tensor {
-  const { graph } = updates;
-  const shape = staticShape(updates.shape);
-  const count = elementCount(indices.shape);
-  const inner = shape.slice(axis + indices.rank);
-  const outer = shape.slice(0, axis);
-  const flat = updates.reshape([...outer, count, ...inner]);
-  // ScatterND adds whole rows along the first axis: bring the indexed axis there, and back.
-  const toFront = [axis, ...flat.shape.map((_, i) => i).filter((i) => i !== axis)];
-  const rows = axis === 0 ? flat : flat.transpose(toFront);
-  const zeros = graph.scalar(0, updates.dtype).expand([size, ...outer, ...inner]);
-  const places = indices.cast("int64").reshape([count, 1]);
-  const summed = graph.apply(scatterND, [zeros, places, rows], { reduction: "add" })[0]!;
-  return axis === 0 ? summed : summed.transpose(toFront.map((_, i) => toFront.indexOf(i)));
-}
+import { expectDType, indexTypes, inputType, integerAttribute, refuseBatchAxis } from "../type-rules.ts";
+import { zeroLike } from "./elementwise-rules.ts";
+import { expectAligned, indexDepth, scatterAlong, scatterElements, scatterND } from "./scatter.ts";
 
 // dx = zeros, to which each entry of dy is added where it was taken from
 export const gather: Op = {
@@ -74,26 +37,6 @@ export const gather: Op = {
   },
 };
 
-/** Refuses operands of GatherElements and ScatterElements that differ in rank, or in more than the axis. */
-function expectAligned(data: Shape, indices: Shape, axis: number, at: string): void {
-  refuseBatchAxis(data, axis, at, "picks along", "pick along another axis");
-  const fits =
-    data.length === indices.length &&
-    data.every(
-      (dim, i) =>
-        i === axis || sameDim(dim, indices[i]!) || (!isBatch(dim) && !isBatch(indices[i]!) && indices[i]! <= dim),
-    );
-  if (!fits || isBatch(indices[axis])) {
-    throw new TuttiError(
-      "SHAPE_MISMATCH",
-      `${at}: indices ${shapeToString(indices)} do not fit ${shapeToString(data)} along axis ${axis}`,
-      {
-        shapes: [shapeToString(data), shapeToString(indices)],
-      },
-    );
-  }
-}
-
 // dx = zeros, to which each entry of dy is added where it was taken from
 export const gatherElements: Op = {
   type: "GatherElements",
@@ -110,79 +53,60 @@ export const gatherElements: Op = {
   },
   gradient({ inputs, attributes, dy }) {
     const [data, indices, gradient] = [inputs[0]!, inputs[1]!, dy[0]!];
-    const zeros = gradient.graph.scalar(0, gradient.dtype).expand(data.shape);
+    const zeros = zeroLike(gradient).expand(data.shape);
     const axis = integerAttribute(attributes, "axis", "gradient", 0);
     return [gradient.graph.apply(scatterElements, [zeros, indices, gradient], { axis, reduction: "add" })[0]!, null];
   },
 };
 
-function expectAdding(reduction: unknown, at: string): void {
-  if (reduction !== "add")
-    throw new TuttiError("SHAPE_MISMATCH", `${at}: reduction ${String(reduction ?? "none")}, expected "add"`);
-}
-
-// y = data with updates added at indices: d data = dy, d updates = dy taken at indices
-export const scatterElements: Op = {
-  type: "ScatterElements",
-  label: "scatterElements",
+// y = data[indices[…, :]]: dx = zeros, to which each entry of dy is added where it was taken from
+export const gatherND: Op = {
+  type: "GatherND",
+  label: "gatherND",
   domain: "",
-  arity: [3, 3],
-  attributes: { axis: "int", reduction: "string" },
+  arity: [2, 2],
+  attributes: { batch_dims: "int" },
   infer(inputs, attributes, at) {
-    const [data, indices, updates] = [inputType(inputs, 0, at), inputType(inputs, 1, at), inputType(inputs, 2, at)];
-    const dtype = sharedDType([data, updates], at);
-    expectDType(dtype, floats, at);
-    expectDType(indices.dtype, indexTypes, at, "index");
-    expectAdding(attributes.reduction, at);
-    expectAligned(
-      data.shape,
-      indices.shape,
-      normalizeAxis(integerAttribute(attributes, "axis", at, 0), data.shape.length, at),
-      at,
-    );
-    if (!sameShape(indices.shape, updates.shape)) {
-      throw new TuttiError(
-        "SHAPE_MISMATCH",
-        `${at}: indices ${shapeToString(indices.shape)} and updates ${shapeToString(updates.shape)} differ`,
-      );
-    }
-    return [data];
-  },
-  gradient({ inputs, attributes, dy, needs }) {
-    const axis = integerAttribute(attributes, "axis", "gradient", 0);
-    return [dy[0]!, null, needs[2] ? dy[0]!.gatherElements(inputs[1]!, axis) : null];
-  },
-};
-
-// y = data with the rows of updates added at indices [count, 1]: d data = dy, d updates = the rows of dy at indices
-export const scatterND: Op = {
-  type: "ScatterND",
-  label: "scatterND",
-  domain: "",
-  arity: [3, 3],
-  attributes: { reduction: "string" },
-  infer(inputs, attributes, at) {
-    const [data, indices, updates] = [inputType(inputs, 0, at), inputType(inputs, 1, at), inputType(inputs, 2, at)];
-    const dtype = sharedDType([data, updates], at);
-    expectDType(dtype, floats, at);
+    const [data, indices] = [inputType(inputs, 0, at), inputType(inputs, 1, at)];
     expectDType(indices.dtype, ["int64"], at, "index");
-    expectAdding(attributes.reduction, at);
-    refuseBatchAxis(data.shape, 0, at, "adds along", "add along another axis");
-    if (isBatch(updates.shape[0])) refuseBatchAxis(updates.shape, 0, at, "adds up", "keep samples apart");
-    const expected = [indices.shape[0] ?? 0, ...data.shape.slice(1)];
-    if (indices.shape.length !== 2 || indices.shape[1] !== 1 || !sameShape(updates.shape, expected)) {
+    const shared = integerAttribute(attributes, "batch_dims", at, 0);
+    const depth = indexDepth(data.shape, indices.shape, shared, at);
+    const shape = [...indices.shape.slice(0, -1), ...data.shape.slice(shared + depth)];
+    if (shape.filter(isBatch).length > 1) {
       throw new TuttiError(
-        "SHAPE_MISMATCH",
-        `${at}: indices ${shapeToString(indices.shape)} and updates ${shapeToString(updates.shape)} for ${shapeToString(data.shape)}: expected [count,1] and [count,…rest]`,
+        "MIXES_SAMPLES",
+        `${at}: picks for every sample from every sample: ${shapeToString(data.shape)} by ${shapeToString(indices.shape)}; give both the batch axis at the same place, within batch_dims`,
+        { shapes: [shapeToString(data.shape), shapeToString(indices.shape)] },
       );
     }
-    return [data];
+    return [{ dtype: data.dtype, shape }];
   },
-  gradient({ inputs, dy, needs }) {
-    const places = inputs[1]!;
-    return [dy[0]!, null, needs[2] ? dy[0]!.gather(places.reshape([places.shape[0]!])) : null];
+  gradient({ inputs, attributes, dy }) {
+    const [data, indices, gradient] = [inputs[0]!, inputs[1]!, dy[0]!];
+    const shared = integerAttribute(attributes, "batch_dims", "gradient", 0);
+    const places = shared === 0 ? indices : withLeadingIndices(indices, shared);
+    const zeros = zeroLike(gradient).expand(data.shape);
+    return [gradient.graph.apply(scatterND, [zeros, places, gradient], { reduction: "add" })[0]!, null];
   },
 };
+
+/** The same places without shared leading axes: each index tuple led by where it stands along them. */
+function withLeadingIndices(indices: Tensor, shared: number): Tensor {
+  const shape = staticShape(indices.shape);
+  const tuples = elementCount(shape.slice(0, -1));
+  const leading = shape.slice(0, shared);
+  const perLead = tuples / elementCount(leading);
+  const values = new BigInt64Array(tuples * shared);
+  for (let tuple = 0; tuple < tuples; tuple++) {
+    let place = Math.floor(tuple / perLead);
+    for (let axis = shared - 1; axis >= 0; axis--) {
+      values[tuple * shared + axis] = BigInt(place % leading[axis]!);
+      place = Math.floor(place / leading[axis]!);
+    }
+  }
+  const lead = indices.graph.constant(values, [...shape.slice(0, -1), shared], "int64");
+  return lead.concat([indices], shape.length - 1);
+}
 
 // Of integers: no gradient.
 export const oneHot: Op = {
@@ -196,7 +120,7 @@ export const oneHot: Op = {
     expectDType(indexType, indexTypes, at, "label");
     const depth = integerAttribute(attributes, "depth", at);
     if (depth < 1) throw new TuttiError("SHAPE_MISMATCH", `${at}: depth ${depth}, expected at least 1`);
-    const dtype = attributes.dtype ?? "float32";
+    const { dtype } = attributes;
     if (!isDType(dtype))
       throw new TuttiError("SHAPE_MISMATCH", `${at}: no dtype ${String(dtype)}; expected ${dtypes.join(", ")}`);
     expectDType(dtype, ["float32", "int64"], at, "result");
@@ -205,3 +129,5 @@ export const oneHot: Op = {
   },
   gradient: "zero",
 };
+
+export { scatterElements } from "./scatter.ts";

@@ -13,6 +13,7 @@ import {
   refuseBatchAxis,
 } from "../type-rules.ts";
 import { keepReduced } from "./broadcast.ts";
+import { zeroLike } from "./elementwise-rules.ts";
 
 /** The reduced axes in order; all of them when none are named (ONNX, with noop_with_empty_axes at its default). */
 function reducedAxes(shape: Shape, attributes: Attributes, at: string): readonly number[] {
@@ -31,7 +32,7 @@ function reduce(axes: readonly number[], shape: Shape, keepDims: boolean): Shape
 }
 
 const remedy =
-  "reduce the other axes only (the mean over samples is taken outside of the step function: drop .mean() or .sum())";
+  "reduce the other axes only (the mean over samples is taken outside of the step function: drop .mean() or .sum()), or wrap what may see the whole shard in nn.perShard";
 
 function reduction(type: string, label: string, allowed: readonly DType[], gradient: Op["gradient"]): Op {
   return {
@@ -44,7 +45,7 @@ function reduction(type: string, label: string, allowed: readonly DType[], gradi
       const { dtype, shape } = inputType(inputs, 0, at);
       expectDType(dtype, allowed, at);
       const axes = reducedAxes(shape, attributes, at);
-      for (const axis of axes) refuseBatchAxis(shape, axis, at, "reduces", remedy);
+      if (attributes.perShard !== true) for (const axis of axes) refuseBatchAxis(shape, axis, at, "reduces", remedy);
       return [{ dtype, shape: reduce(axes, shape, integerAttribute(attributes, "keepdims", at, 1) === 1) }];
     },
     gradient,
@@ -90,22 +91,77 @@ function shareAmongTies(context: GradientContext): readonly Tensor[] {
   return [chosen.where(share, x.graph.scalar(0, x.dtype))];
 }
 
+/** Spreads a result of the forward pass like its gradient. */
+function kept(context: GradientContext): Tensor {
+  const { x, axes } = undo(context);
+  return keepReduced(context.outputs[0]!, axes, x.shape);
+}
+
+// dx = dy·(product of the others): y/x without zeros; with a single one, the others' product there and 0 elsewhere
+export const reduceProd = reduction("ReduceProd", "prod", ["float32", "int32", "int64"], (context) => {
+  const { x, axes, spread } = undo(context);
+  const isZero = x.equal(0);
+  const [zero, one] = [zeroLike(x), x.graph.scalar(1, x.dtype)];
+  const factors = isZero.where(one, x);
+  const product = factors.prod(axes, true);
+  const zeros = isZero.cast(x.dtype).sum(axes, true);
+  const whereZero = isZero.where(zeros.equal(1).where(product, zero), zero);
+  return [spread.mul(zeros.equal(0).where(product.div(factors), whereZero))];
+});
+
+// dx = dy·sign x
+export const reduceL1 = reduction("ReduceL1", "l1", ["float32", "int32"], (context) => {
+  const { x, spread } = undo(context);
+  return [spread.mul(x.sign())];
+});
+
+// dx = dy·x/y, and 0 where y = 0
+export const reduceL2 = reduction("ReduceL2", "l2", ["float32"], (context) => {
+  const { x, spread } = undo(context);
+  const y = kept(context);
+  const slope = y.equal(0).where(zeroLike(y), spread.div(y));
+  return [x.mul(slope)];
+});
+
+// dx = 2·dy·x
+export const reduceSumSquare = reduction("ReduceSumSquare", "sumSquare", arithmetic, (context) => {
+  const { x, spread } = undo(context);
+  return [spread.mul(2).mul(x)];
+});
+
+// y = log Σ x: dx = dy/Σ x, repeated along the reduced axes
+export const reduceLogSum = reduction("ReduceLogSum", "logSum", ["float32"], (context) => {
+  const { x, axes, spread } = undo(context);
+  return [spread.div(x.sum(axes, true)).expand(x.shape)];
+});
+
+// y = log Σ exp x: dx = dy·exp(x - y)
+export const reduceLogSumExp = reduction("ReduceLogSumExp", "logSumExp", floats, (context) => {
+  const { x, spread } = undo(context);
+  return [spread.mul(x.sub(kept(context)).exp())];
+});
+
 export const reduceMax = reduction("ReduceMax", "max", arithmetic, shareAmongTies);
 export const reduceMin = reduction("ReduceMin", "min", arithmetic, shareAmongTies);
 
 // Integer result: no gradient.
-export const argMax: Op = {
-  type: "ArgMax",
-  label: "argmax",
-  domain: "",
-  arity: [1, 1],
-  attributes: { axis: "int", keepdims: "int", select_last_index: "int" },
-  infer(inputs, attributes, at) {
-    const { dtype, shape } = inputType(inputs, 0, at);
-    expectDType(dtype, ["float32", "float64", "int32"], at);
-    const axis = normalizeAxis(integerAttribute(attributes, "axis", at, 0), shape.length, at);
-    refuseBatchAxis(shape, axis, at, "searches", "search another axis");
-    return [{ dtype: "int64", shape: reduce([axis], shape, integerAttribute(attributes, "keepdims", at, 1) === 1) }];
-  },
-  gradient: "zero",
-};
+function search(type: string, label: string): Op {
+  return {
+    type,
+    label,
+    domain: "",
+    arity: [1, 1],
+    attributes: { axis: "int", keepdims: "int", select_last_index: "int" },
+    infer(inputs, attributes, at) {
+      const { dtype, shape } = inputType(inputs, 0, at);
+      expectDType(dtype, arithmetic, at);
+      const axis = normalizeAxis(integerAttribute(attributes, "axis", at, 0), shape.length, at);
+      refuseBatchAxis(shape, axis, at, "searches", "search another axis");
+      return [{ dtype: "int64", shape: reduce([axis], shape, integerAttribute(attributes, "keepdims", at, 1) === 1) }];
+    },
+    gradient: "zero",
+  };
+}
+
+export const argMax = search("ArgMax", "argmax");
+export const argMin = search("ArgMin", "argmin");

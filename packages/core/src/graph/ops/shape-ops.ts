@@ -13,7 +13,7 @@ import {
   shapeToString,
   staticShape,
 } from "../shape.ts";
-import { inputType, integersAttribute } from "../type-rules.ts";
+import { expectDType, inputType, integerAttribute, integersAttribute, refuseBatchAxis } from "../type-rules.ts";
 import { sumTo } from "./broadcast.ts";
 
 // dx = dy
@@ -202,4 +202,92 @@ export const unsqueeze: Op = {
     return [{ dtype, shape: Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : rest.shift()!)) }];
   },
   gradient: ({ inputs, dy }) => [dy[0]!.reshape(inputs[0]!.shape)],
+};
+
+// dx = dy summed over the copies
+export const tile: Op = {
+  type: "Tile",
+  label: "tile",
+  domain: "",
+  arity: [1, 1],
+  attributes: { repeats: "intsInput" },
+  infer(inputs, attributes, at) {
+    const { dtype, shape } = inputType(inputs, 0, at);
+    const repeats = integersAttribute(attributes, "repeats", at) ?? [];
+    if (repeats.length !== shape.length || repeats.some((count) => count < 0)) {
+      throw new TuttiError(
+        "SHAPE_MISMATCH",
+        `${at}: repeats [${repeats.join(",")}] for ${shapeToString(shape)}: expected a count >= 0 for each axis`,
+      );
+    }
+    const sizes = shape.map((dim, axis) => {
+      const count = repeats[axis]!;
+      if (count === 1) return dim;
+      refuseBatchAxis(shape, axis, at, "repeats", "repeat along another axis");
+      return Number(dim) * count;
+    });
+    return [{ dtype, shape: sizes }];
+  },
+  gradient({ inputs, attributes, dy }) {
+    const shape = staticShape(inputs[0]!.shape);
+    const repeats = integersAttribute(attributes, "repeats", "gradient") ?? [];
+    // Each repeated axis as two: which copy, and which entry of it.
+    const apart: number[] = [];
+    const copies: number[] = [];
+    for (const [axis, dim] of shape.entries()) {
+      if (repeats[axis] !== 1) copies.push(apart.push(repeats[axis]!) - 1);
+      apart.push(dim);
+    }
+    return [copies.length === 0 ? dy[0]! : dy[0]!.reshape(apart).sum(copies)];
+  },
+};
+
+// dx = dy where x was kept, 0 elsewhere
+export const trilu: Op = {
+  type: "Trilu",
+  label: "trilu",
+  domain: "",
+  arity: [1, 1],
+  attributes: { k: "intInput", upper: "int" },
+  infer(inputs, attributes, at) {
+    const type = inputType(inputs, 0, at);
+    expectDType(type.dtype, ["float32", "float64", "int64", "bool"], at);
+    if (type.shape.length < 2)
+      throw new TuttiError("SHAPE_MISMATCH", `${at}: expected matrices, found ${shapeToString(type.shape)}`);
+    for (const axis of [type.shape.length - 2, type.shape.length - 1])
+      refuseBatchAxis(type.shape, axis, at, "takes a triangle of", "keep the batch axis in front");
+    integerAttribute(attributes, "k", at, 0);
+    return [type];
+  },
+  gradient: ({ attributes, dy }) => [dy[0]!.graph.apply(trilu, [dy[0]!], attributes)[0]!],
+};
+
+// Whole numbers that say nothing of the values.
+export const shape: Op = {
+  type: "Shape",
+  label: "shape",
+  domain: "",
+  arity: [1, 1],
+  attributes: { start: "int", end: "int" },
+  infer(inputs, attributes, at) {
+    const rank = inputType(inputs, 0, at).shape.length;
+    const clamp = (value: number): number => Math.min(Math.max(value < 0 ? value + rank : value, 0), rank);
+    const start = clamp(integerAttribute(attributes, "start", at, 0));
+    const end = clamp(integerAttribute(attributes, "end", at, rank));
+    return [{ dtype: "int64", shape: [Math.max(0, end - start)] }];
+  },
+  gradient: "zero",
+};
+
+export const size: Op = {
+  type: "Size",
+  label: "size",
+  domain: "",
+  arity: [1, 1],
+  attributes: {},
+  infer(inputs, _attributes, at) {
+    inputType(inputs, 0, at);
+    return [{ dtype: "int64", shape: [] }];
+  },
+  gradient: "zero",
 };

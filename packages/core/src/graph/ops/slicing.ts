@@ -12,7 +12,7 @@ import {
   refuseBatchAxis,
   sharedDType,
 } from "../type-rules.ts";
-import { scatterAlong } from "./indexing.ts";
+import { scatterAlong } from "./scatter.ts";
 
 // dx_i = the part of dy that x_i became
 export const concat: Op = {
@@ -51,6 +51,49 @@ export const concat: Op = {
     });
   },
 };
+
+// dx = the gradients of the parts side by side, zeros for parts that the loss does not depend on
+export const split: Op = {
+  type: "Split",
+  label: "split",
+  domain: "",
+  arity: [1, 1],
+  attributes: { axis: "int", num_outputs: "int", split: "intsInput" },
+  infer(inputs, attributes, at) {
+    const { dtype, shape } = inputType(inputs, 0, at);
+    const axis = normalizeAxis(integerAttribute(attributes, "axis", at, 0), shape.length, at);
+    refuseBatchAxis(shape, axis, at, "takes parts of", "split another axis");
+    const sizes = splitSizes(Number(shape[axis]), attributes, at);
+    return sizes.map((size) => ({ dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)) }));
+  },
+  gradient({ inputs, outputs, attributes, dy }) {
+    const x = inputs[0]!;
+    const axis = normalizeAxis(integerAttribute(attributes, "axis", "gradient", 0), x.rank, "gradient");
+    const [first, ...rest] = outputs.map(
+      (output, i) => dy[i] ?? x.graph.scalar(0, x.dtype).expand(staticShape(output.shape)),
+    );
+    return [first!.concat(rest, axis)];
+  },
+};
+
+/** The sizes of the parts: as told, or of equal size, the last one with what is left. */
+function splitSizes(size: number, attributes: Attributes, at: string): readonly number[] {
+  const told = integersAttribute(attributes, "split", at);
+  if (told !== undefined) {
+    if (attributes.num_outputs !== undefined)
+      throw new TuttiError("SHAPE_MISMATCH", `${at}: both split and num_outputs are given, expected one of them`);
+    const total = told.reduce((sum, part) => sum + part, 0);
+    if (told.length === 0 || told.some((part) => part < 0) || total !== size)
+      throw new TuttiError("SHAPE_MISMATCH", `${at}: parts [${told.join(",")}] of an axis of size ${size}`);
+    return told;
+  }
+  const count = integerAttribute(attributes, "num_outputs", at);
+  const part = Math.ceil(size / count);
+  const last = size - part * (count - 1);
+  if (count < 1 || last < 0)
+    throw new TuttiError("SHAPE_MISMATCH", `${at}: an axis of size ${size} does not make ${count} parts`);
+  return Array.from({ length: count }, (_, i) => (i === count - 1 ? last : part));
+}
 
 interface Range {
   readonly axis: number;

@@ -10,6 +10,9 @@ export const comparison: CaseTable = {
   ":LessOrEqual": "zero gradient",
   ":And": "zero gradient",
   ":Or": "zero gradient",
+  ":Xor": "zero gradient",
+  ":IsNaN": "zero gradient",
+  ":IsInf": "zero gradient",
   ":Not": "zero gradient",
   ":Where": [
     { name: "equal shapes", inputs: [condition, of(2, 3), of(2, 3)] },

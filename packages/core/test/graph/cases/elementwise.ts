@@ -39,6 +39,14 @@ export const elementwise: CaseTable = {
   ":Sqrt": singlePositive,
   ":Abs": single,
   ":Sign": "zero gradient",
+  ":Reciprocal": single,
+  ":Floor": "zero gradient",
+  ":Ceil": "zero gradient",
+  ":Round": "zero gradient",
+  ":Mod": [
+    { name: "fmod", inputs: [of(3, 4), of(3, 4)], attributes: { fmod: 1 } },
+    { name: "fmod, broadcast", inputs: [of(3, 1), of(4)], attributes: { fmod: 1 } },
+  ],
   ":Relu": single,
   ":Sigmoid": [
     ...single,

@@ -31,18 +31,19 @@ export const indexing: CaseTable = {
       attributes: { axis: 1 },
     },
   ]),
-  ":ScatterElements": twice([
+  ":GatherND": twice([
+    { name: "repeated and negative rows", inputs: [of(3, 2), integers([4, 1], [2, 0, 2, -1])] },
+    { name: "pairs", inputs: [of(2, 3, 2), integers([2, 2, 2], [0, 1, 1, -1, 0, 1, -1, -3])] },
+    { name: "one entry", inputs: [of(2, 3), integers([2], [1, -1])] },
     {
-      name: "repeated and negative",
-      inputs: [of(3, 2), integers([2, 2], [0, 1, 0, -1]), of(2, 2)],
-      attributes: { axis: 0, reduction: "add" },
+      name: "a shared axis",
+      inputs: [of(2, 3, 2), integers([2, 2, 1], [0, -1, 1, 1])],
+      attributes: { batch_dims: 1 },
     },
-  ]),
-  ":ScatterND": twice([
     {
-      name: "repeated and negative",
-      inputs: [of(3, 2), integers([4, 1], [2, 0, 2, -1]), of(4, 2)],
-      attributes: { reduction: "add" },
+      name: "two shared axes",
+      inputs: [of(2, 2, 3), integers([2, 2, 3, 1], [0, 1, 1, 2, 2, 2, -1, 0, 0, 1, 2, 0])],
+      attributes: { batch_dims: 2 },
     },
   ]),
   ":OneHot": "zero gradient",

@@ -23,6 +23,17 @@ export const shapeOps: CaseTable = {
     { name: "by default", inputs: [of(2, 3)] },
     { name: "a cycle of axes", inputs: [of(2, 3, 4)], attributes: { perm: [1, 2, 0] } },
   ]),
+  ":Tile": twice([
+    { name: "some axes", inputs: [of(2, 3, 2)], attributes: { repeats: [2, 1, 3] } },
+    { name: "once", inputs: [of(2, 3)], attributes: { repeats: [1, 1] } },
+  ]),
+  ":Trilu": twice([
+    { name: "upper by default", inputs: [of(3, 4)], attributes: {} },
+    { name: "lower, above the diagonal", inputs: [of(2, 3, 3)], attributes: { upper: 0, k: 1 } },
+    { name: "upper, below the diagonal", inputs: [of(4, 3)], attributes: { upper: 1, k: -1 } },
+  ]),
+  ":Shape": "zero gradient",
+  ":Size": "zero gradient",
   ":Squeeze": twice([
     { name: "a named axis", inputs: [of(1, 3, 1)], attributes: { axes: [-1] } },
     { name: "all of size 1", inputs: [of(1, 3, 1)] },

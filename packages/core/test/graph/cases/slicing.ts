@@ -8,6 +8,11 @@ export const slicing: CaseTable = {
     { name: "three along the first axis", inputs: [of(1, 2), of(3, 2), of(2, 2)], attributes: { axis: 0 } },
     { name: "two along the last axis", inputs: [of(2, 1, 3), of(2, 1, 2)], attributes: { axis: -1 } },
   ]),
+  ":Split": twice([
+    { name: "parts of given sizes", inputs: [of(2, 5)], attributes: { axis: 1, split: [2, 0, 3] } },
+    { name: "equal parts", inputs: [of(4, 2)], attributes: { num_outputs: 2 } },
+    { name: "the last part is smaller", inputs: [of(2, 5)], attributes: { axis: -1, num_outputs: 3 } },
+  ]),
   ":Slice": twice([
     { name: "a middle part", inputs: [of(5, 3)], attributes: { starts: [1], ends: [4], axes: [0] } },
     {
