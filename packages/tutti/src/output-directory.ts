@@ -1,7 +1,14 @@
-import { join } from "node:path";
 import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { StateView, Validation } from "@tutti/coordinator";
-import { type Checkpoint, CheckpointStore, type DirectoryLock, lockDirectory, MetricsLog, type OwnedSnapshot } from "@tutti/core/checkpoint";
+import {
+  type Checkpoint,
+  CheckpointStore,
+  type DirectoryLock,
+  lockDirectory,
+  MetricsLog,
+  type OwnedSnapshot,
+} from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type CompiledRun, differences, exportOnnx, parameterViews } from "@tutti/core/run";
@@ -44,14 +51,22 @@ export class OutputDirectory {
    * Throws OUTPUT_LOCKED, OUTPUT_NOT_WRITABLE; OUTPUT_IN_USE if there are checkpoints and `resume` is not set;
    * DEFINITION_CHANGED, naming the differences, if they are another definition's and changes are not allowed.
    */
-  static async open(directory: string, compiled: CompiledRun, options: ResumeOptions, onEvent: (event: RunEvent) => void): Promise<OutputDirectory> {
+  static async open(
+    directory: string,
+    compiled: CompiledRun,
+    options: ResumeOptions,
+    onEvent: (event: RunEvent) => void,
+  ): Promise<OutputDirectory> {
     const lock = lockDirectory(directory);
     let store: CheckpointStore | undefined;
     try {
       store = await CheckpointStore.open(directory, { keep: compiled.definition.plain.checkpoint.keep });
       const { checkpoint, damaged } = await store.latest();
       if (!options.resume && (checkpoint !== undefined || damaged.length > 0)) {
-        throw new TuttiError("OUTPUT_IN_USE", `${directory} holds the checkpoints of another run: go on from them with --resume, or choose another directory with --out`);
+        throw new TuttiError(
+          "OUTPUT_IN_USE",
+          `${directory} holds the checkpoints of another run: go on from them with --resume, or choose another directory with --out`,
+        );
       }
       if (checkpoint !== undefined && checkpoint.definitionDigest !== compiled.digest && !options.allowChanges) {
         const changes = differences(checkpoint.definition, compiled.record);
@@ -151,8 +166,17 @@ export class OutputDirectory {
   }
 
   #snapshot(state: StateView): OwnedSnapshot {
-    const { layout, trainable, optimizer, plan, definition, digest, record, inferenceGraph } = this.#compiled;
-    const copy = (entry: { readonly name: string; readonly shape: readonly number[]; readonly offset: number; readonly length: number }, name: string, from: Float32Array) => {
+    const { layout, trainable, buffers, optimizer, plan, definition, digest, record, inferenceGraph } = this.#compiled;
+    const copy = (
+      entry: {
+        readonly name: string;
+        readonly shape: readonly number[];
+        readonly offset: number;
+        readonly length: number;
+      },
+      name: string,
+      from: Float32Array,
+    ) => {
       const values = new Float32Array(entry.length);
       values.set(from.subarray(entry.offset, entry.offset + entry.length));
       return { name, dtype: "float32" as const, shape: entry.shape, data: new Uint8Array(values.buffer) };
@@ -167,10 +191,26 @@ export class OutputDirectory {
       numericClass: state.numericClass,
       metrics: this.#lastMetrics,
       state: this.#best === undefined ? {} : { best: this.#best },
-      parameters: layout.entries.map((entry) => copy(entry, entry.name, state.parameters)),
-      optimizer: optimizer.slots.flatMap((slot, i) => trainable.entries.map((entry) => copy(entry, `optimizer.${slot.name}/${entry.name}`, state.slots[i]!))),
-      buffers: [],
+      parameters: layout.entries
+        .filter((entry) => !buffers.includes(entry))
+        .map((entry) => copy(entry, entry.name, state.parameters)),
+      optimizer: optimizer.slots.flatMap((slot, i) =>
+        trainable.entries.map((entry) => copy(entry, `optimizer.${slot.name}/${entry.name}`, state.slots[i]!)),
+      ),
+      buffers: [
+        ...buffers.map((entry) => copy(entry, entry.name, state.parameters)),
+        ...batchCounts(this.#compiled, state.step),
+      ],
       inferenceGraph: inferenceGraph ?? new Uint8Array(0),
     };
   }
+}
+
+/** PyTorch's `num_batches_tracked` beside each running mean: how many steps it has followed. */
+function batchCounts({ statistics, buffers }: CompiledRun, step: number): OwnedSnapshot["buffers"] {
+  return statistics.map(({ mean }) => {
+    const { name } = buffers.find(({ offset }) => offset === mean)!;
+    const data = new Uint8Array(BigInt64Array.of(BigInt(step)).buffer);
+    return { name: name.replace(/running_mean$/, "num_batches_tracked"), dtype: "int64" as const, shape: [], data };
+  });
 }

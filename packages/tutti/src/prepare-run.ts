@@ -1,9 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
 import type { Dataset } from "@tutti/core/data";
-import { packedColumns } from "@tutti/core/engine";
+import { packedCollects, packedColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
-import { type CompiledMetric, type CompiledRun, type CompileOptions, checkColumns, compileRun, type RunDefinition } from "@tutti/core/run";
+import {
+  type CompiledMetric,
+  type CompiledRun,
+  type CompileOptions,
+  checkColumns,
+  compileRun,
+  finishCollected,
+  type RunDefinition,
+} from "@tutti/core/run";
 import type { ShardProgram } from "@tutti/core/step";
 
 /** A run whose data is open and whose programs are built. */
@@ -51,6 +59,10 @@ async function trainingRun(
   const programs = [...training.programs.values(), ...(evaluation?.programs.values() ?? [])];
   const canaries = [await firstRows(largest(training.programs), train)];
   if (evaluation !== null) canaries.push(await firstRows(largest(evaluation.programs), validation!));
+  const evaluationProgram = (shard: number): ShardProgram => {
+    const { lo, hi } = evaluation!.plan.shards[shard]!;
+    return programOf(evaluation!.programs, hi - lo);
+  };
   return {
     id: randomUUID(),
     definitionDigest: compiled.digest,
@@ -58,7 +70,9 @@ async function trainingRun(
     batchSize: plan.batchSize,
     shards: compiled.shards,
     layout: compiled.layout,
+    updated: compiled.updated,
     trainable: compiled.trainable,
+    statistics: compiled.statistics,
     programs,
     optimizer: compiled.optimizer,
     stepsPerEpoch: plan.stepsPerEpoch,
@@ -71,7 +85,7 @@ async function trainingRun(
         const shards: PreparedShard[] = [];
         for (const { lo, hi } of batch.shards) {
           const rowOf = (sample: number): number => plan.row(batch.epoch, batch.firstPosition + lo + sample);
-          shards.push(await readShard(programOf(training.programs, hi - lo), train, rowOf));
+          shards.push(await readShard(programOf(training.programs, hi - lo), train, lo, rowOf));
         }
         return { epoch: batch.epoch, samples: batch.samples, shards };
       },
@@ -86,8 +100,14 @@ async function trainingRun(
             isDue: (step) => step % evaluation.everySteps === 0,
             read: (shard) => {
               const { lo, hi } = evaluation.plan.shards[shard]!;
-              return readShard(programOf(evaluation.programs, hi - lo), validation!, (sample) => lo + sample);
+              return readShard(programOf(evaluation.programs, hi - lo), validation!, lo, (sample) => lo + sample);
             },
+            collectBytes: (shard) => packedCollects(evaluationProgram(shard)).totalBytes,
+            finishCollected: (blocks) =>
+              finishCollected(
+                evaluation.collects,
+                blocks.map((bytes, shard) => ({ program: evaluationProgram(shard), bytes })),
+              ),
           },
         }),
   };
@@ -98,7 +118,12 @@ function sumMetric({ name, length, finish }: CompiledMetric): SumMetric {
 }
 
 /** Rows of one shard in one block, the columns as the program's manifest lists them, each on 64 bytes. */
-async function readShard(program: ShardProgram, dataset: Dataset, rowOf: (sample: number) => number): Promise<PreparedShard> {
+async function readShard(
+  program: ShardProgram,
+  dataset: Dataset,
+  firstPosition: number,
+  rowOf: (sample: number) => number,
+): Promise<PreparedShard> {
   const { offsets, totalBytes } = packedColumns(program);
   const bytes = new Uint8Array(totalBytes);
   const columns = program.columns.map(({ name, dtype, shape }, i) => {
@@ -109,15 +134,30 @@ async function readShard(program: ShardProgram, dataset: Dataset, rowOf: (sample
     return { name, dtype, shape, offset, byteLength };
   });
   const rows = Float64Array.from({ length: program.samples }, (_, sample) => rowOf(sample));
-  await dataset.read(rows, Object.fromEntries(columns.map(({ name, offset, byteLength }) => [name, bytes.subarray(offset, offset + byteLength)])));
+  await dataset.read(
+    rows,
+    Object.fromEntries(
+      columns.map(({ name, offset, byteLength }) => [name, bytes.subarray(offset, offset + byteLength)]),
+    ),
+  );
   checkColumns(program, { samples: program.samples, bytes, columns }, (sample) => rows[sample]!);
-  return { program: program.id, samples: program.samples, bytes };
+  return { program: program.id, samples: program.samples, firstPosition, bytes };
 }
 
-const bytesPerElement = { float32: 4, float64: 8, int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, int64: 8, bool: 1 } as const;
+const bytesPerElement = {
+  float32: 4,
+  float64: 8,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  int64: 8,
+  bool: 1,
+} as const;
 
 function firstRows(program: ShardProgram, dataset: Dataset): Promise<PreparedShard> {
-  return readShard(program, dataset, (sample) => sample);
+  return readShard(program, dataset, 0, (sample) => sample);
 }
 
 function largest(programs: ReadonlyMap<number, ShardProgram>): ShardProgram {

@@ -17,7 +17,7 @@ export function freshStart(compiled: CompiledRun): StartingPoint {
 
 /** Goes on from a checkpoint. Throws CHECKPOINT_INVALID if its tensors are not those of the run. */
 export function startFrom(checkpoint: Checkpoint, compiled: CompiledRun): StartingPoint {
-  const parameters = new Map(checkpoint.parameters.map((tensor) => [tensor.name, tensor]));
+  const parameters = new Map([...checkpoint.parameters, ...checkpoint.buffers].map((tensor) => [tensor.name, tensor]));
   const state = new Map(checkpoint.optimizer.map((tensor) => [tensor.name, tensor]));
   const fill = (layout: FlatLayout, nameOf: (name: string) => string, tensors: typeof parameters): Float32Array => {
     const flat = new Float32Array(layout.totalFloats);
@@ -36,7 +36,9 @@ export function startFrom(checkpoint: Checkpoint, compiled: CompiledRun): Starti
   return {
     step: checkpoint.step,
     parameters: fill(compiled.layout, (name) => name, parameters),
-    slots: compiled.optimizer.slots.map((slot) => fill(compiled.trainable, (name) => `optimizer.${slot.name}/${name}`, state)),
+    slots: compiled.optimizer.slots.map((slot) =>
+      fill(compiled.trainable, (name) => `optimizer.${slot.name}/${name}`, state),
+    ),
     numericClass: checkpoint.numericClass,
   };
 }

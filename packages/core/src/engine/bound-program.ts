@@ -1,7 +1,7 @@
 import type * as Ort from "onnxruntime-node";
 import { alignUp } from "../memory/index.ts";
 import type { ProgramTensor, ProgramView, ShardProgram } from "../step/shard-program.ts";
-import { elementsOf, packedCollects, packedColumns } from "./packed-tensors.ts";
+import { elementsOf, packedCollects, packedColumns, packedRandoms } from "./packed-tensors.ts";
 import type { Engine, Runtime } from "./runtime.ts";
 import { Session } from "./session.ts";
 import { privateMemory, type TensorMemory } from "./tensor-memory.ts";
@@ -12,6 +12,8 @@ export interface ProgramAddresses {
   readonly columns: number;
   /** Flat parameter buffer. */
   readonly parameters: number;
+  /** Random inputs, packed as `packedRandoms` says; 0 for a program without any. */
+  readonly randoms: number;
   /** Flat buffer of sums; 0 for a program without sums. */
   readonly sums: number;
   readonly scalars: number;
@@ -46,6 +48,7 @@ class DirectProgram implements BoundProgram {
   readonly #session: Session;
   readonly #columns: TensorsByAddress;
   readonly #parameters: TensorsByAddress;
+  readonly #randoms: TensorsByAddress;
   readonly #sums: TensorsByAddress;
   readonly #scalars: TensorsByAddress;
   readonly #collects: TensorsByAddress;
@@ -61,15 +64,17 @@ class DirectProgram implements BoundProgram {
     this.#session = session;
     this.#columns = new TensorsByAddress(runtime, memory, packed(program.columns, packedColumns(program).offsets));
     this.#parameters = new TensorsByAddress(runtime, parameterMemory, program.parameters.map(flat));
+    const randoms = program.randoms.map(({ name, shape }) => ({ name, dtype: "float32" as const, shape }));
+    this.#randoms = new TensorsByAddress(runtime, memory, packed(randoms, packedRandoms(program).offsets));
     this.#sums = new TensorsByAddress(runtime, memory, program.sums.map(flat));
     const { name, length } = program.scalars;
     this.#scalars = new TensorsByAddress(runtime, memory, [{ name, dtype: "float32", shape: [length], offset: 0 }]);
     this.#collects = new TensorsByAddress(runtime, memory, packed(program.collects, packedCollects(program).offsets));
   }
 
-  run({ columns, parameters, sums, scalars, collects }: ProgramAddresses): Promise<void> {
+  run({ columns, parameters, randoms, sums, scalars, collects }: ProgramAddresses): Promise<void> {
     return this.#session.run(
-      { ...this.#parameters.at(parameters), ...this.#columns.at(columns) },
+      { ...this.#parameters.at(parameters), ...this.#columns.at(columns), ...this.#randoms.at(randoms) },
       { ...this.#sums.at(sums), ...this.#scalars.at(scalars), ...this.#collects.at(collects) },
     );
   }
@@ -94,15 +99,17 @@ class CopyingProgram implements BoundProgram {
     this.#arena = arena;
     const bytes = {
       columns: packedColumns(program).totalBytes,
+      randoms: packedRandoms(program).totalBytes,
       sums: 4 * program.sumsFloats,
       scalars: 4 * program.scalars.length,
       collects: packedCollects(program).totalBytes,
     };
-    const sums = alignUp(bytes.columns);
+    const randoms = alignUp(bytes.columns);
+    const sums = alignUp(randoms + bytes.randoms);
     const scalars = alignUp(sums + bytes.sums);
     const collects = alignUp(scalars + bytes.scalars);
     this.#bytes = bytes;
-    this.#addresses = { columns: 0, parameters: 0, sums, scalars, collects };
+    this.#addresses = { columns: 0, parameters: 0, randoms, sums, scalars, collects };
     this.#memory = privateMemory(collects + bytes.collects);
     this.#parameters = copies.ofSize(4 * Math.max(0, ...program.parameters.map((view) => view.offset + view.length)));
     this.#direct = new DirectProgram(runtime, session, program, this.#memory, this.#parameters.memory);
@@ -111,7 +118,9 @@ class CopyingProgram implements BoundProgram {
   async run(addresses: ProgramAddresses, generation: number): Promise<void> {
     const own = this.#addresses;
     this.#parameters.refresh(addresses.parameters, generation);
-    copy(this.#arena, addresses.columns, this.#memory, own.columns, this.#bytes.columns);
+    for (const block of ["columns", "randoms"] as const) {
+      copy(this.#arena, addresses[block], this.#memory, own[block], this.#bytes[block]);
+    }
     await this.#direct.run(own);
     for (const block of ["sums", "scalars", "collects"] as const) {
       copy(this.#memory, own[block], this.#arena, addresses[block], this.#bytes[block]);

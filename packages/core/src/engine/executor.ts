@@ -4,6 +4,7 @@ import type { SharedMemory } from "../memory/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
 import { children, isLeaf, type TreeNode } from "../step/tree.ts";
 import { type BoundProgram, bindProgram, ParameterCopies } from "./bound-program.ts";
+import { drawRandoms } from "./draw-randoms.ts";
 import type { Lane } from "./lane.ts";
 import { failureOf, type Piece, type PieceOutcome } from "./piece.ts";
 import type { Engine } from "./runtime.ts";
@@ -70,8 +71,10 @@ export class Executor implements Lane {
     if (shard === undefined || bound === undefined) {
       throw new TuttiError("INTERNAL", `shard ${index}: program ${shard?.programId} was not loaded in this lane`);
     }
-    const { columns, scalars, collects } = shard;
-    await bound.run({ columns, parameters: piece.parameters, sums, scalars, collects }, piece.generation);
+    const { columns, scalars, collects, firstPosition } = shard;
+    const { parameters, randoms } = piece;
+    drawRandoms(this.#kernels, bound.program, randoms, { seed: piece.seed, step: piece.step, firstPosition });
+    await bound.run({ columns, parameters, randoms, sums, scalars, collects }, piece.generation);
   }
 
   /** Goes up from the piece as long as the other half of each join is finished too. */

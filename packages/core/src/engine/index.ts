@@ -2,5 +2,5 @@ export { type EngineInfo, engineInfo } from "./engine-info.ts";
 export type { Lanes, NodeResult, NodeTask, ShardInput } from "./lanes.ts";
 export { type Canary, type CanaryProgram, numericClass } from "./numeric-class.ts";
 export { inlineLane, type LanesOptions, openLanes } from "./open-lanes.ts";
-export { type PackedTensors, packedCollects, packedColumns } from "./packed-tensors.ts";
+export { type PackedTensors, packedCollects, packedColumns, packedRandoms } from "./packed-tensors.ts";
 export { engineVersion } from "./runtime.ts";

@@ -29,6 +29,9 @@ export interface NodeTask {
   readonly parameters: number;
   /** Must differ whenever the bytes at `parameters` do: lanes that keep a copy of them renew it when it changes. */
   readonly generation: number;
+  /** What random inputs depend on, beside the samples' positions. */
+  readonly seed: number;
+  readonly step: number;
   readonly abort?: AbortSignal | undefined;
 }
 
@@ -36,6 +39,8 @@ export interface ShardInput {
   readonly programId: string;
   /** The shard's batch data, packed as `packedColumns` says. */
   readonly columns: number;
+  /** Position of the shard's first sample in the global batch. */
+  readonly firstPosition: number;
 }
 
 export interface NodeResult {

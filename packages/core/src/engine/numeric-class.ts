@@ -27,21 +27,22 @@ export interface CanaryProgram {
 
 /**
  * SHA-256 (hex) of the engine's version and of all that the programs give on parameters drawn from Philox, uniform in
- * [−0.1, 0.1) and keyed by name. Two machines of one numeric class compute the same bits; CPU families differ.
+ * [−0.1, 0.1) (buffers, which may be variances: [0, 0.1)) and keyed by name. Two machines of one numeric class compute the same bits; CPU families differ.
  * Throws what `Lanes.compute` throws.
  */
 export async function numericClass({ lanes, arena, programs, parameters, generation }: Canary): Promise<string> {
   const hash = createHash("sha256").update(`onnxruntime ${engineVersion()}`);
   const memory = sharedMemory(arena.memory);
   const named = new Map(programs.flatMap(({ program }) => program.parameters.map((view) => [view.offset, view])));
-  for (const { name, offset, length } of named.values()) {
+  for (const { name, offset, length, isBuffer } of named.values()) {
     const values = new Float32Array(length);
-    randomStream(0, "canary", name).fillUniform(values, -0.1, 0.1);
+    randomStream(0, "canary", name).fillUniform(values, isBuffer === true ? 0 : -0.1, 0.1);
     arena.floats(parameters + 4 * offset, length).set(values);
   }
   for (const { program, columns } of programs) {
-    const shards = new Map([[0, { programId: program.id, columns }]]);
-    const result = await lanes.compute({ node: { lo: 0, hi: 1 }, shards, parameters, generation });
+    const shards = new Map([[0, { programId: program.id, columns, firstPosition: 0 }]]);
+    const task = { node: { lo: 0, hi: 1 }, shards, parameters, generation, seed: 0, step: 0 };
+    const result = await lanes.compute(task);
     const add = (tensor: string, values: ReturnType<typeof memory.view>) =>
       hash.update(`\n${program.mode} ${program.samples} ${tensor}\n`).update(canonicalBytes(values));
     add(program.scalars.name, result.scalars);

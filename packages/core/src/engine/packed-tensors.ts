@@ -1,5 +1,5 @@
 import { alignUp } from "../memory/index.ts";
-import type { ProgramTensor } from "../step/shard-program.ts";
+import type { ProgramRandom, ProgramTensor } from "../step/shard-program.ts";
 import { bytesPerElement } from "./tensor-memory.ts";
 
 /** Where tensors lie in one block that starts on 64 bytes. */
@@ -29,6 +29,17 @@ export function packedColumns(program: { readonly columns: readonly ProgramTenso
 /** The block of a shard's per-sample outputs: the program's collects in the manifest's order. */
 export function packedCollects(program: { readonly collects: readonly ProgramTensor[] }): PackedTensors {
   return packedTensors(program.collects);
+}
+
+/** The block of a shard's random inputs: the program's randoms in the manifest's order, with room for what is written beyond. */
+export function packedRandoms(program: { readonly randoms: readonly ProgramRandom[] }): PackedTensors {
+  let end = 0;
+  const offsets = program.randoms.map(({ shape }) => {
+    const offset = alignUp(end);
+    end = alignUp(offset + 4 * elementsOf(shape) + 64);
+    return offset;
+  });
+  return { offsets, totalBytes: end };
 }
 
 export function elementsOf(shape: readonly number[]): number {

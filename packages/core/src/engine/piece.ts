@@ -11,6 +11,10 @@ export interface Piece {
   readonly shards: readonly PieceShard[];
   readonly parameters: number;
   readonly generation: number;
+  readonly seed: number;
+  readonly step: number;
+  /** A block of the lane's own for random inputs; 0 if the programs have none. */
+  readonly randoms: number;
   /** Floats of one buffer of sums; 0 for evaluation. */
   readonly sumsFloats: number;
   /** Buffers of sums: the first receives the node's, the others are the lane's own; `buffersFor(node)` of them. */
@@ -24,6 +28,7 @@ export interface Piece {
 export interface PieceShard {
   readonly programId: string;
   readonly columns: number;
+  readonly firstPosition: number;
   readonly scalars: number;
   readonly collects: number;
 }

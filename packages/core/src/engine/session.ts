@@ -58,7 +58,8 @@ export function engineFailed(programId: string, what: string, cause: unknown): T
 /** The first input or output that manifest and graph know differently: feeding it would read or write the wrong bytes. */
 function findDisagreement(session: Ort.InferenceSession, program: ShardProgram): string | undefined {
   const float32 = (name: string, shape: readonly number[]) => ({ name, dtype: "float32", shape });
-  const fed = [...program.columns, ...program.parameters.map(({ name, shape }) => float32(name, shape))];
+  const floats = [...program.parameters, ...program.randoms];
+  const fed = [...program.columns, ...floats.map(({ name, shape }) => float32(name, shape))];
   const fetched = [
     ...program.sums.map(({ name, shape }) => float32(name, shape)),
     float32(program.scalars.name, [program.scalars.length]),

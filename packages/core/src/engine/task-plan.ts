@@ -5,7 +5,7 @@ import { children, nodeKey, type TreeNode } from "../step/tree.ts";
 import type { Block, BufferPool } from "./buffer-pool.ts";
 import { buffersFor, cutForLanes } from "./cut.ts";
 import type { NodeTask } from "./lanes.ts";
-import { packedCollects } from "./packed-tensors.ts";
+import { packedCollects, packedRandoms } from "./packed-tensors.ts";
 import type { Join, Piece, PieceShard } from "./piece.ts";
 
 /** What lanes must know of a loaded program to give it buffers. */
@@ -15,6 +15,7 @@ export interface ProgramBuffers {
   readonly sumsFloats: number;
   readonly scalars: number;
   readonly collectBytes: number;
+  readonly randomBytes: number;
 }
 
 export function programBuffers(program: ProgramManifest): ProgramBuffers {
@@ -24,6 +25,7 @@ export function programBuffers(program: ProgramManifest): ProgramBuffers {
     sumsFloats: program.sumsFloats,
     scalars: program.scalars.length,
     collectBytes: packedCollects(program).totalBytes,
+    randomBytes: packedRandoms(program).totalBytes,
   };
 }
 
@@ -74,20 +76,24 @@ export class TaskPlan {
   piece(node: TreeNode): { readonly piece: Piece; readonly scratch: readonly Block[] } {
     const { sumsFloats } = this.#first;
     const own = this.#sums.get(node.lo);
-    const scratch = own === undefined ? [] : Array.from({ length: buffersFor(node) - 1 }, () => this.#takeSums());
+    const sums = own === undefined ? [] : Array.from({ length: buffersFor(node) - 1 }, () => this.#takeSums());
     const buffers =
-      own === undefined ? new Array<number>(buffersFor(node)).fill(0) : [own, ...scratch].map(({ address }) => address);
+      own === undefined ? new Array<number>(buffersFor(node)).fill(0) : [own, ...sums].map(({ address }) => address);
+    const randoms = this.#takeRandoms(node);
     const piece: Piece = {
       node,
       shards: this.#shards.slice(node.lo - this.#task.node.lo, node.hi - this.#task.node.lo),
       parameters: this.#task.parameters,
       generation: this.#task.generation,
+      seed: this.#task.seed,
+      step: this.#task.step,
+      randoms: randoms?.address ?? 0,
       sumsFloats,
       buffers,
       cancelled: this.#control.address,
       joins: this.#joins.get(nodeKey(node)) ?? [],
     };
-    return { piece, scratch };
+    return { piece, scratch: randoms === undefined ? sums : [...sums, randoms] };
   }
 
   /** Lanes stop before their next shard. */
@@ -158,6 +164,13 @@ export class TaskPlan {
     return this.#pool.take(4 * this.#first.sumsFloats, this.#first.layout);
   }
 
+  /** One block for all shards of a piece, one after the other. */
+  #takeRandoms({ lo, hi }: TreeNode): Block | undefined {
+    let bytes = 0;
+    for (let shard = lo; shard < hi; shard++) bytes = Math.max(bytes, this.#buffersOf(shard).randomBytes);
+    return bytes > 0 ? this.#pool.take(bytes, "randoms") : undefined;
+  }
+
   #takeCollects(row: number): Block | undefined {
     const { collectBytes } = this.#buffersOf(this.#task.node.lo + row);
     return collectBytes > 0 ? this.#pool.take(collectBytes, "collects") : undefined;
@@ -170,6 +183,7 @@ export class TaskPlan {
     return {
       programId: input.programId,
       columns: input.columns,
+      firstPosition: input.firstPosition,
       scalars: this.#scalars.address + row * this.#scalarStride,
       collects: this.#collects[row]?.address ?? 0,
     };

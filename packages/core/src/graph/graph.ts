@@ -46,8 +46,27 @@ export interface TraceContext {
   readonly training: boolean;
   /** The tensor of parameter `name` of the module `owner`, declared on first use. Throws BAD_RUN_FILE for an unknown module. */
   parameter(graph: Graph, owner: object, name: string): Tensor;
+  /** The tensor of buffer `name` of the module `owner`, as `parameter`. */
+  buffer(graph: Graph, owner: object, name: string): Tensor;
+  /** A random tensor, float32 [k·N, …]: 1/keep with probability `keep`, else 0; of its own at every call. */
+  bernoulli(graph: Graph, shape: Shape, keep: number): Tensor;
+  /** Two buffers of `owner` are to follow these statistics of the shard. */
+  trackStatistics(owner: object, statistics: ShardStatistics): void;
   /** Path of a module, "" for the root. */
   pathOf(owner: object): string;
+}
+
+/** What a layer sees in a shard, per channel; the names are those of its buffers. */
+export interface ShardStatistics {
+  readonly buffers: { readonly mean: string; readonly variance: string };
+  /** Float32 [C]. */
+  readonly mean: Tensor;
+  /** Float32 [C], divided by the number of values. */
+  readonly variance: Tensor;
+  /** Values of a channel that each sample brings. */
+  readonly valuesPerSample: number;
+  /** Share of the new value; null: the plain average over all steps. */
+  readonly momentum: number | null;
 }
 
 /**
@@ -60,6 +79,7 @@ export class Graph {
   readonly #nodes: Node[] = [];
   readonly #inputs = new Map<string, number>();
   #scope: readonly string[] = [];
+  #isPerShard = false;
 
   constructor(context?: TraceContext) {
     this.context = context;
@@ -151,9 +171,10 @@ export class Graph {
         );
       }
     }
+    const full = this.#isPerShard ? { ...attributes, perShard: true } : attributes;
     const types = op.infer(
       inputs.map((input) => input && { dtype: input.dtype, shape: input.shape }),
-      attributes,
+      full,
       at,
     );
     const outputs: number[] = [];
@@ -161,7 +182,7 @@ export class Graph {
       op,
       inputs: inputs.map((input) => (input === null ? null : input.id)),
       outputs,
-      attributes,
+      attributes: full,
       scope: this.scope,
     };
     for (const [output, type] of types.entries())
@@ -178,6 +199,20 @@ export class Graph {
       return build();
     } finally {
       this.#scope = outer;
+    }
+  }
+
+  /**
+   * Runs `build`, in which reductions may join the samples of the shard. Its nodes carry the attribute `perShard`, which
+   * operators' shape rules look at and ONNX does not know.
+   */
+  withPerShard<T>(build: () => T): T {
+    const outer = this.#isPerShard;
+    this.#isPerShard = true;
+    try {
+      return build();
+    } finally {
+      this.#isPerShard = outer;
     }
   }
 

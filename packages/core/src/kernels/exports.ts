@@ -10,6 +10,18 @@ export interface KernelExports {
   sumOfSquares(address: number, count: number, divisor: number): number;
   firstNonFinite(address: number, count: number): number;
   hash64(address: number, bytes: number, seed: bigint): bigint;
+  bernoulli(
+    dst: number,
+    samples: number,
+    sampleFloats: number,
+    firstPosition: number,
+    key0: number,
+    key1: number,
+    path0: number,
+    path1: number,
+    threshold: number,
+    scale: number,
+  ): void;
   sgd(...pass: [...GradientPass, rate: number]): void;
   sgdMomentum(...pass: MomentumPass): void;
   sgdNesterov(...pass: MomentumPass): void;

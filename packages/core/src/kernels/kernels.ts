@@ -63,6 +63,18 @@ export class Kernels {
   }
 
   /**
+   * Dropout masks of consecutive samples: for each, `sampleFloats` float32 that are `scale` where a random uint32 is below
+   * `threshold`, else 0. Value i of the sample at position p is word i mod 4 of Philox4x32-10 with that key and the counter
+   * (⌊i/4⌋, p, path): it depends on nothing else. May write up to 60 bytes beyond the last value. All but `dst` and `scale`
+   * are uint32.
+   */
+  bernoulli(dst: number, samples: SampleRange, key: WordPair, path: WordPair, threshold: number, scale: number): void {
+    checkAddress(dst);
+    const { count, floats, firstPosition } = samples;
+    this.raw.bernoulli(dst, count, floats, firstPosition, key[0], key[1], path[0], path[1], threshold, scale);
+  }
+
+  /**
    * XXH64 of any number of bytes (Collet, xxHash specification 0.1.1), as an unsigned 64-bit integer. Not cryptographic.
    * NaN payloads count: refuse or canonicalise non-finite values before hashing.
    */
@@ -70,6 +82,16 @@ export class Kernels {
     checkAddress(address);
     return BigInt.asUintN(64, this.raw.hash64(address, bytes, seed));
   }
+}
+
+/** A 64-bit integer as two uint32, the lower first. */
+export type WordPair = readonly [number, number];
+
+/** Samples at consecutive positions of a batch, each with as many floats. */
+export interface SampleRange {
+  readonly count: number;
+  readonly floats: number;
+  readonly firstPosition: number;
 }
 
 /** Throws TuttiError INTERNAL unless `address` is on 64 bytes. */

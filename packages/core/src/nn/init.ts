@@ -1,4 +1,6 @@
+import { TuttiError } from "../errors/index.ts";
 import type { RandomStream } from "../random/index.ts";
+import { fillOrthogonal } from "./orthogonal.ts";
 
 /** How a parameter's first values are made; plain data. */
 export type Init =
@@ -6,7 +8,65 @@ export type Init =
   | { readonly kind: "ones" }
   | { readonly kind: "constant"; readonly value: number }
   | { readonly kind: "uniform"; readonly low: number; readonly high: number }
-  | { readonly kind: "normal"; readonly mean: number; readonly std: number };
+  | { readonly kind: "normal"; readonly mean: number; readonly std: number; readonly zeroRow?: number }
+  | {
+      readonly kind: "truncatedNormal";
+      readonly mean: number;
+      readonly std: number;
+      readonly low: number;
+      readonly high: number;
+    }
+  /** Of variance gain²/fan, the fan taken from the parameter's shape as PyTorch does: shape[1] or shape[0], times the kernel. */
+  | { readonly kind: "scaled"; readonly distribution: "uniform" | "normal"; readonly fan: Fan; readonly gain: number }
+  | { readonly kind: "orthogonal"; readonly gain: number };
+
+export type Fan = "in" | "out" | "average";
+
+export interface KaimingOptions {
+  /** "in" (default) keeps the variance of activations, "out" that of gradients. */
+  readonly fan?: "in" | "out";
+  /** √2 by default, for ReLU. */
+  readonly gain?: number;
+}
+
+/** Schemes for first values, by PyTorch's formulas; modules take them as `init: { weight: nn.init.… }`. */
+export const init = {
+  zeros: (): Init => ({ kind: "zeros" }),
+  ones: (): Init => ({ kind: "ones" }),
+  constant: (value: number): Init => ({ kind: "constant", value }),
+  uniform: (low = 0, high = 1): Init => ({ kind: "uniform", low, high }),
+  normal: (mean = 0, std = 1): Init => ({ kind: "normal", mean, std }),
+  /** Normal, but only values in [low, high]. */
+  truncatedNormal: (mean = 0, std = 1, low = -2, high = 2): Init => {
+    if (!(std > 0 && low < high && low < mean + 4 * std && high > mean - 4 * std)) {
+      throw new TuttiError(
+        "BAD_OPTION",
+        `init.truncatedNormal: expected low < high within 4 std of the mean, found ${low} … ${high}`,
+      );
+    }
+    return { kind: "truncatedNormal", mean, std, low, high };
+  },
+  /** Glorot and Bengio (2010): U(±gain·√(6/(in + out))). */
+  xavierUniform: (gain = 1): Init => ({ kind: "scaled", distribution: "uniform", fan: "average", gain }),
+  /** Glorot and Bengio (2010): N(0, gain²·2/(in + out)). */
+  xavierNormal: (gain = 1): Init => ({ kind: "scaled", distribution: "normal", fan: "average", gain }),
+  /** He et al. (2015): U(±gain·√(3/fan)). */
+  kaimingUniform: ({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init => ({
+    kind: "scaled",
+    distribution: "uniform",
+    fan,
+    gain,
+  }),
+  /** He et al. (2015): N(0, gain²/fan). */
+  kaimingNormal: ({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init => ({
+    kind: "scaled",
+    distribution: "normal",
+    fan,
+    gain,
+  }),
+  /** Saxe et al. (2013): orthonormal rows or columns, whichever are fewer, times gain; later axes count as columns. */
+  orthogonal: (gain = 1): Init => ({ kind: "orthogonal", gain }),
+} as const;
 
 /** U(±1/√fanIn): what PyTorch's Linear and Conv do by default, as kaiming_uniform_(a = √5) for the weight. */
 export function fanInUniform(fanIn: number): Init {
@@ -14,8 +74,8 @@ export function fanInUniform(fanIn: number): Init {
   return { kind: "uniform", low: -bound, high: bound };
 }
 
-/** Fills `out` (float32) with first values; `stream` is the parameter's own. */
-export function fillInitial(out: Float32Array, init: Init, stream: RandomStream): void {
+/** Fills `out` (float32) with first values; `stream` is the parameter's own, `shape` its shape. */
+export function fillInitial(out: Float32Array, init: Init, stream: RandomStream, shape: readonly number[]): void {
   switch (init.kind) {
     case "zeros":
       out.fill(0);
@@ -31,6 +91,46 @@ export function fillInitial(out: Float32Array, init: Init, stream: RandomStream)
       break;
     case "normal":
       stream.fillNormal(out, init.mean, init.std);
+      if (init.zeroRow !== undefined) {
+        const width = out.length / shape[0]!;
+        out.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
+      }
+      break;
+    case "truncatedNormal":
+      fillTruncated(out, init, stream);
+      break;
+    case "scaled": {
+      const std = init.gain / Math.sqrt(fanOf(shape, init.fan));
+      if (init.distribution === "normal") stream.fillNormal(out, 0, std);
+      else stream.fillUniform(out, -Math.sqrt(3) * std, Math.sqrt(3) * std);
+      break;
+    }
+    case "orthogonal":
+      fillOrthogonal(out, shape, init.gain, stream);
       break;
   }
+}
+
+/** What falls outside is drawn again from the values that follow. */
+function fillTruncated(out: Float32Array, init: Init & { kind: "truncatedNormal" }, stream: RandomStream): void {
+  const { mean, std, low, high } = init;
+  const drawn = new Float32Array(4096);
+  let filled = 0;
+  for (let next = 0; filled < out.length; next += drawn.length) {
+    stream.fillNormal(drawn, mean, std, next);
+    for (const value of drawn) if (value >= low && value <= high && filled < out.length) out[filled++] = value;
+  }
+}
+
+function fanOf(shape: readonly number[], fan: Fan): number {
+  const [rows, columns] = shape;
+  if (rows === undefined || columns === undefined) {
+    throw new TuttiError(
+      "BAD_OPTION",
+      `init: this scheme needs a parameter of at least 2 axes, found [${shape.join(",")}]`,
+    );
+  }
+  const kernel = shape.slice(2).reduce((product, size) => product * size, 1);
+  if (fan === "average") return ((rows + columns) * kernel) / 2;
+  return (fan === "in" ? columns : rows) * kernel;
 }

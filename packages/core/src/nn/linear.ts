@@ -2,6 +2,7 @@ import { TuttiError } from "../errors/index.ts";
 import { batchAxis, elements, isBatch, shapeToString, type Tensor } from "../graph/index.ts";
 import { fanInUniform, type Init } from "./init.ts";
 import { type Module, module, type ParameterSpec } from "./module.ts";
+import { requireSize } from "./sizes.ts";
 
 export interface LinearOptions {
   /** Adds a bias [out]; true by default. */
@@ -17,8 +18,8 @@ export interface LinearOptions {
  * Throws BAD_OPTION for sizes that are no positive integers. Calling it throws SHAPE_MISMATCH for another last axis or dtype.
  */
 export function linear(inFeatures: number, outFeatures: number, options: LinearOptions = {}): Module {
-  requireSize("in", inFeatures);
-  requireSize("out", outFeatures);
+  requireSize("nn.linear: in", inFeatures);
+  requireSize("nn.linear: out", outFeatures);
   const { bias = true, init = {}, trainable = true } = options;
   const spec = (shape: readonly number[], own?: Init): ParameterSpec => ({
     shape,
@@ -50,12 +51,6 @@ export function linear(inFeatures: number, outFeatures: number, options: LinearO
       return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), outFeatures]);
     },
   });
-}
-
-function requireSize(name: string, size: number): void {
-  if (!Number.isSafeInteger(size) || size < 1) {
-    throw new TuttiError("BAD_OPTION", `nn.linear: ${name}: expected a positive integer, found ${size}`);
-  }
 }
 
 function hint(x: Tensor, inFeatures: number): string {

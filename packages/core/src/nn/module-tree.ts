@@ -1,6 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
-import type { Graph, Tensor, TraceContext } from "../graph/index.ts";
-import { isModule, type ModuleDescription, type ParameterSpec } from "./module.ts";
+import type { Graph, Shape, ShardStatistics, Tensor, TraceContext } from "../graph/index.ts";
+import { type BufferSpec, isModule, type ModuleDescription, type ParameterSpec } from "./module.ts";
 
 /** What a run trains: one module, or several under names. */
 export type Model = ModuleDescription | Readonly<Record<string, ModuleDescription>>;
@@ -11,10 +11,17 @@ export interface NamedParameter {
   readonly spec: ParameterSpec;
 }
 
+export interface NamedBuffer {
+  /** "bn1.running_mean" */
+  readonly path: string;
+  readonly spec: BufferSpec;
+}
+
 /** Every module of a model by path: own parameters before those of children, in order of declaration, as in PyTorch. */
 export interface ModuleTree {
   /** Each parameter once, a tied one under its first path. */
   readonly parameters: readonly NamedParameter[];
+  readonly buffers: readonly NamedBuffer[];
   /** First path of a module, "" for an unnamed root; undefined if the model does not hold it. */
   pathOf(module: object): string | undefined;
   pathOfParameter(spec: ParameterSpec): string | undefined;
@@ -24,6 +31,7 @@ export interface ModuleTree {
 export function moduleTree(model: Model): ModuleTree {
   const modules = new Map<object, string>();
   const specs = new Map<ParameterSpec, string>();
+  const buffers: NamedBuffer[] = [];
   const visit = (module: ModuleDescription, path: string): void => {
     if (modules.has(module)) return;
     modules.set(module, path);
@@ -31,11 +39,13 @@ export function moduleTree(model: Model): ModuleTree {
     for (const [name, spec] of Object.entries(module.parameters)) {
       if (!specs.has(spec)) specs.set(spec, prefix + name);
     }
+    for (const [name, spec] of Object.entries(module.buffers)) buffers.push({ path: prefix + name, spec });
     for (const [name, child] of Object.entries(module.children)) visit(child, prefix + name);
   };
   for (const [name, module] of Object.entries(rootsOf(model))) visit(module, name);
   return {
     parameters: [...specs].map(([spec, path]) => ({ path, spec })),
+    buffers,
     pathOf: (module) => modules.get(module),
     pathOfParameter: (spec) => specs.get(spec),
   };
@@ -53,8 +63,19 @@ export function rootsOf(model: Model): Readonly<Record<string, ModuleDescription
   return Object.fromEntries(entries);
 }
 
-/** Resolves modules and parameters of a model while one step function is traced. */
-export function traceContext(tree: ModuleTree, training: boolean): TraceContext {
+/** What modules asked for while a step function was traced. */
+export interface TraceRecord {
+  /** In the order of the calls; a module that was called twice is in it twice. */
+  readonly statistics: readonly (ShardStatistics & { readonly module: string })[];
+  readonly randoms: readonly { readonly name: string; readonly keep: number }[];
+}
+
+/** Resolves modules, parameters and buffers of a model while one step function is traced, and keeps a record. */
+export function traceContext(tree: ModuleTree, training: boolean): { context: TraceContext; record: TraceRecord } {
+  const record = {
+    statistics: [] as TraceRecord["statistics"][number][],
+    randoms: [] as TraceRecord["randoms"][number][],
+  };
   const pathOf = (owner: object): string => {
     const path = tree.pathOf(owner);
     if (path === undefined) {
@@ -66,33 +87,49 @@ export function traceContext(tree: ModuleTree, training: boolean): TraceContext 
     }
     return path;
   };
-  return {
+  const missing = (path: string, what: string): TuttiError =>
+    new TuttiError("BAD_RUN_FILE", `${path === "" ? "model" : path} has no ${what}`);
+  const context: TraceContext = {
     training,
     pathOf,
     parameter(graph: Graph, owner: object, name: string): Tensor {
       const path = pathOf(owner);
       const spec = isModule(owner) ? owner.parameters[name] : undefined;
       const parameterPath = spec && tree.pathOfParameter(spec);
-      if (spec === undefined || parameterPath === undefined) {
-        throw new TuttiError("BAD_RUN_FILE", `${path === "" ? "model" : path} has no parameter "${name}"`);
-      }
+      if (spec === undefined || parameterPath === undefined) throw missing(path, `parameter "${name}"`);
       return graph.input("parameter", parameterPath, { dtype: "float32", shape: spec.shape });
     },
+    buffer(graph: Graph, owner: object, name: string): Tensor {
+      const path = pathOf(owner);
+      const spec = isModule(owner) ? owner.buffers[name] : undefined;
+      if (spec === undefined) throw missing(path, `buffer "${name}"`);
+      return graph.input("buffer", path === "" ? name : `${path}.${name}`, { dtype: "float32", shape: spec.shape });
+    },
+    bernoulli(graph: Graph, shape: Shape, keep: number): Tensor {
+      const name = `random:${record.randoms.length}`;
+      record.randoms.push({ name, keep });
+      return graph.input("random", name, { dtype: "float32", shape });
+    },
+    trackStatistics(owner: object, statistics: ShardStatistics): void {
+      record.statistics.push({ ...statistics, module: pathOf(owner) });
+    },
   };
+  return { context, record };
 }
 
 export interface PlainModule {
   readonly kind: string;
   readonly options: ModuleDescription["options"];
   readonly parameters: ModuleDescription["parameters"];
+  readonly buffers: ModuleDescription["buffers"];
   readonly children: Readonly<Record<string, PlainModule>>;
 }
 
 /** A module as plain JSON data. */
 export function describeModule(module: ModuleDescription): PlainModule {
-  const { kind, options, parameters, children } = module;
+  const { kind, options, parameters, buffers, children } = module;
   const plainChildren = Object.fromEntries(
     Object.entries(children).map(([name, child]) => [name, describeModule(child)]),
   );
-  return { kind, options, parameters, children: plainChildren };
+  return { kind, options, parameters, buffers, children: plainChildren };
 }

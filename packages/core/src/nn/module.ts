@@ -1,5 +1,5 @@
 import { TuttiError } from "../errors/index.ts";
-import type { Graph, Tensor, TraceContext } from "../graph/index.ts";
+import type { Graph, ShardStatistics, Tensor, TraceContext } from "../graph/index.ts";
 import type { Init } from "./init.ts";
 
 /**
@@ -12,6 +12,12 @@ export interface ParameterSpec {
   readonly trainable: boolean;
 }
 
+/** What is declared of a buffer (float32): part of the model's state, but not trained. */
+export interface BufferSpec {
+  readonly shape: readonly number[];
+  readonly init: Init;
+}
+
 export type ModuleOption = null | boolean | number | string | readonly number[];
 
 /** A module as a tree of names, without the function that it is. */
@@ -20,12 +26,14 @@ export interface ModuleDescription {
   readonly kind: string;
   readonly children: ModuleChildren;
   readonly parameters: ModuleParameters;
+  readonly buffers: ModuleBuffers;
   /** The plain values it was made with. */
   readonly options: ModuleOptions;
 }
 
 export type ModuleChildren = Readonly<Record<string, ModuleDescription>>;
 export type ModuleParameters = Readonly<Record<string, ParameterSpec>>;
+export type ModuleBuffers = Readonly<Record<string, BufferSpec>>;
 export type ModuleOptions = Readonly<Record<string, ModuleOption>>;
 
 /**
@@ -50,6 +58,10 @@ export interface ModuleSelf<Children, Parameters> {
   readonly training: boolean;
   /** The parameter as a tensor of this trace. */
   parameter(name: keyof Parameters & string): Tensor;
+  /** A buffer, as it is at the start of the step. */
+  buffer(name: string): Tensor;
+  /** Lets two of the module's buffers follow a mean and variance of the shard. */
+  trackStatistics(statistics: ShardStatistics): void;
 }
 
 export interface ModuleDefinition<
@@ -62,6 +74,7 @@ export interface ModuleDefinition<
   readonly options?: ModuleOptions;
   readonly children?: Children;
   readonly parameters?: Parameters;
+  readonly buffers?: ModuleBuffers;
   /** Builds the result from the arguments, at least one of which is a tensor (or an array or record of tensors). */
   forward(self: ModuleSelf<Children, Parameters>, ...args: Args): Result;
 }
@@ -82,7 +95,8 @@ export function module<
   // With the type parameter's default both are empty, which an absent record is too.
   const children = Object.freeze({ ...definition.children }) as Children;
   const parameters = Object.freeze({ ...definition.parameters }) as Parameters;
-  checkNames(kind, children, parameters);
+  const buffers: ModuleBuffers = Object.freeze({ ...definition.buffers });
+  checkNames(kind, children, { ...parameters, ...buffers });
 
   const call = (...args: Args): Result => {
     const graph = graphOf(kind, args);
@@ -91,11 +105,13 @@ export function module<
       children,
       training: context.training,
       parameter: (name) => context.parameter(graph, call, name),
+      buffer: (name) => context.buffer(graph, call, name),
+      trackStatistics: (statistics) => context.trackStatistics(call, statistics),
     };
     return graph.withScope(scopeName(context.pathOf(call), graph.scope), () => definition.forward(self, ...args));
   };
   return Object.freeze(
-    Object.assign(call, { kind, children, parameters, options: Object.freeze({ ...definition.options }) }),
+    Object.assign(call, { kind, children, parameters, buffers, options: Object.freeze({ ...definition.options }) }),
   );
 }
 

@@ -85,6 +85,15 @@ export class RandomStream {
   }
 }
 
+/** Seed and path as Philox takes them, each two uint32, the lower first. Throws what `randomStream` throws. */
+export function randomWords(
+  seed: number | bigint,
+  ...path: (string | number)[]
+): { readonly key: readonly [number, number]; readonly path: readonly [number, number] } {
+  const words = (bits: bigint) => [Number(bits & 0xffffffffn), Number(bits >> 32n)] as const;
+  return { key: words(seedBits(seed)), path: words(hashPath(path)) };
+}
+
 function seedBits(seed: number | bigint): bigint {
   const isInteger = typeof seed === "bigint" || Number.isSafeInteger(seed);
   const value = isInteger ? BigInt(seed) : undefined;

@@ -7,10 +7,12 @@ import {
   type PlainObject,
 } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
-import { gradients, simplify, specialize } from "../graph/index.ts";
+import { type Graph, gradients, simplify, specialize } from "../graph/index.ts";
+import { collectMetrics, type Figures, sumsMetrics } from "../metrics/index.ts";
 import { describeModule, type ModuleTree, moduleTree, rootsOf } from "../nn/module-tree.ts";
 import { type CompiledOptimizer, compileOptimizer } from "../optim/index.ts";
-import type { FlatLayout, ShardProgram } from "../step/index.ts";
+import type { FlatLayout, LayoutEntry, RunningStatistics, ShardProgram } from "../step/index.ts";
+import type { CompiledCollect } from "./collected.ts";
 import type { RunDefinition } from "./definition.ts";
 import { inferenceGraph } from "./inference.ts";
 import { suggestion } from "./nearest.ts";
@@ -18,6 +20,7 @@ import { initialParameters, type ParameterLayout, parameterLayout } from "./para
 import { plainData } from "./plain.ts";
 import { buildProgram } from "./program.ts";
 import { digestOf } from "./record.ts";
+import { runningStatistics } from "./statistics.ts";
 import { type Trace, traceStep } from "./trace.ts";
 import { defaultShards, flopsOf } from "./work.ts";
 
@@ -28,7 +31,7 @@ export interface CompiledMetric {
   readonly offset: number;
   readonly length: number;
   /** @param total its `length` sums over all samples. */
-  finish(total: Float64Array): number;
+  finish(total: Float64Array): Figures;
 }
 
 /** One way of running the step function: programs by their number of samples, and the metrics that they sum. */
@@ -42,8 +45,16 @@ export interface CompiledRun {
   readonly definition: RunDefinition;
   /** All parameters. */
   readonly layout: FlatLayout;
-  /** The prefix of `layout` that gradients and the optimizer cover; the rest is frozen. */
+  /** The prefix of `layout` that a step changes: what trains, and buffers. */
+  readonly updated: FlatLayout;
+  /** The prefix of `updated` that gradients and the optimizer cover. */
   readonly trainable: FlatLayout;
+  /** Entries of `layout` that are buffers: saved with the model, but not trained. */
+  readonly buffers: readonly LayoutEntry[];
+  /** How buffers follow from the sums of a step. */
+  readonly statistics: readonly RunningStatistics[];
+  /** Modules whose result depends on how a batch is cut into shards; names for messages. */
+  readonly perShard: readonly string[];
   /** Number of parameters, padding not counted. */
   readonly parameterCount: number;
   /** V. */
@@ -52,7 +63,14 @@ export interface CompiledRun {
   readonly totalSteps: number;
   readonly training: CompiledMode;
   /** null without validation data. */
-  readonly evaluation: (CompiledMode & { readonly plan: EvaluationPlan; readonly everySteps: number }) | null;
+  readonly evaluation:
+    | (CompiledMode & {
+        readonly plan: EvaluationPlan;
+        readonly everySteps: number;
+        /** Metrics that are finished from columns of the whole validation data. */
+        readonly collects: readonly CompiledCollect[];
+      })
+    | null;
   readonly checkpointEverySteps: number;
   readonly optimizer: CompiledOptimizer;
   /** The evaluation trace pruned to its outputs, parameters as inputs; undefined if the step names no outputs. */
@@ -90,7 +108,7 @@ export function compileRun(
   const { plain, model } = definition;
   const { train, validation } = datasets;
   const tree = moduleTree(model);
-  const layout = parameterLayout(tree);
+  const layout = parameterLayout(tree, plain.freeze);
   if (layout.trainable.entries.length === 0) throw new TuttiError("NO_GRADIENT", "model: has no trainable parameter");
   const trainingTrace = traceStep(definition, tree, train.columns, true);
   const evaluationTrace = traceStep(definition, tree, (validation ?? train).columns, false);
@@ -108,8 +126,15 @@ export function compileRun(
   return {
     definition,
     layout: layout.all,
+    updated: layout.updated,
     trainable: layout.trainable,
-    parameterCount: layout.all.entries.reduce((sum, { length }) => sum + length, 0),
+    buffers: layout.buffers,
+    statistics: runningStatistics(trainingTrace, layout),
+    perShard: perShardScopes(trainingTrace.graph),
+    parameterCount: layout.all.entries.reduce(
+      (sum, entry) => sum + (layout.buffers.includes(entry) ? 0 : entry.length),
+      0,
+    ),
     shards,
     plan,
     totalSteps: plain.steps ?? plain.epochs! * plan.stepsPerEpoch,
@@ -126,6 +151,12 @@ export function compileRun(
 }
 
 const leastCheckpointSteps = 100;
+
+/** Where samples of a shard affect each other. */
+function perShardScopes(graph: Graph): readonly string[] {
+  const scopes = graph.nodes.filter(({ attributes }) => attributes.perShard === true).map(({ scope }) => scope);
+  return [...new Set(scopes)];
+}
 
 /** Forward and backward, of a shard of up to 8 samples. */
 function flopsPerSample(trace: Trace, layout: ParameterLayout, batchSize: number): number {
@@ -147,7 +178,7 @@ function compileMode(
   sizes: readonly number[],
 ): CompiledMode {
   let offset = 2;
-  const metrics = Object.entries(trace.metrics).map(([name, { length, finish }]) => {
+  const metrics = sumsMetrics(trace.metrics).map(([name, { length, finish }]) => {
     offset += length;
     return { name, offset: offset - length, length, finish };
   });
@@ -167,6 +198,11 @@ function compileEvaluation(
   return {
     ...compileMode(trace, layout, "evaluate", evaluation.shardSizes()),
     plan: evaluation,
+    collects: collectMetrics(trace.metrics).map(([name, { columns, finish }]) => ({
+      name,
+      columns: Object.keys(columns),
+      finish,
+    })),
     everySteps: everySteps ?? everyEpochs! * plan.stepsPerEpoch,
   };
 }
@@ -174,8 +210,9 @@ function compileEvaluation(
 function checkBest(definition: RunDefinition, evaluation: CompiledRun["evaluation"]): void {
   const { best } = definition.plain.checkpoint;
   if (best === null) return;
-  const known = ["loss", ...(evaluation?.metrics ?? []).map(({ name }) => name)];
-  if (known.includes(best.metric)) return;
+  const known = ["loss", ...[...(evaluation?.metrics ?? []), ...(evaluation?.collects ?? [])].map(({ name }) => name)];
+  // A metric of several figures has names of its own behind a dot.
+  if (known.some((name) => best.metric === name || best.metric.startsWith(`${name}.`))) return;
   throw new TuttiError(
     "BAD_OPTION",
     `checkpoint.best.metric: no metric "${best.metric}"; ${suggestion(best.metric, known)}`,

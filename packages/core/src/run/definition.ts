@@ -46,6 +46,8 @@ export interface RunOptions<Columns extends ColumnTypes> {
   readonly shards?: number;
   /** What becomes of samples that do not fill the last batch; "train" by default. */
   readonly lastBatch?: "train" | "drop";
+  /** Parameters that do not train, by name, "*" standing for any text: ["encoder.*"]. */
+  readonly freeze?: readonly string[];
   /** When to validate: after every `everyEpochs` (1 by default) or `everySteps`, in shards of `shardSize` (256) samples. */
   readonly validation?: { readonly everyEpochs?: number; readonly everySteps?: number; readonly shardSize?: number };
   /**
@@ -81,6 +83,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     seed: 0,
     shards: null,
     lastBatch: "train",
+    freeze: [],
     steps: null,
     ...rest,
     epochs,

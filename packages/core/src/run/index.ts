@@ -1,3 +1,4 @@
+export { type CompiledCollect, finishCollected } from "./collected.ts";
 export { checkColumns } from "./column-ranges.ts";
 export {
   type CompiledMetric,

@@ -22,6 +22,8 @@ export interface PlainDefinition {
   /** null: chosen from the model's work. */
   readonly shards: number | null;
   readonly lastBatch: "train" | "drop";
+  /** Names of parameters that do not train, "*" standing for any text. */
+  readonly freeze: readonly string[];
   readonly validation: {
     /** One of `everyEpochs` and `everySteps` is null. */
     readonly everyEpochs: number | null;
@@ -57,6 +59,7 @@ const schemas = {
   seed: v.custom<number>(isInteger, "an integer"),
   shards: orNull,
   lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
+  freeze: v.array(v.string("text"), "a list of names or patterns"),
   validation: v.strictObject({ everyEpochs: orNull, everySteps: orNull, shardSize: positiveInteger }),
   checkpoint: v.strictObject({
     everySteps: orNull,
@@ -131,10 +134,11 @@ function freezeDeep(value: unknown): void {
 
 /** The plain values as JSON data. */
 export function plainData(plain: PlainDefinition): PlainObject {
-  const { data, optimizer, validation, checkpoint, ...rest } = plain;
+  const { data, optimizer, validation, checkpoint, freeze, ...rest } = plain;
   const json = (value: object): PlainData => JSON.parse(JSON.stringify(value));
   return {
     ...rest,
+    freeze: json(freeze),
     data: json(data),
     optimizer: json(optimizer),
     validation: json(validation),

@@ -11,10 +11,18 @@ import {
   writeOnnx,
 } from "../graph/index.ts";
 import { concat } from "../graph/ops/index.ts";
-import type { Metric } from "../metrics/index.ts";
-import type { FlatLayout, ProgramColumn, ProgramManifest, ProgramView, ShardProgram } from "../step/index.ts";
+import { collectMetrics, sumsMetrics } from "../metrics/index.ts";
+import type {
+  FlatLayout,
+  ProgramColumn,
+  ProgramManifest,
+  ProgramParameter,
+  ProgramRandom,
+  ShardProgram,
+} from "../step/index.ts";
 import { columnRanges } from "./column-ranges.ts";
 import type { ParameterLayout } from "./parameters.ts";
+import { type SumOutput, statisticOutputs } from "./statistics.ts";
 import type { Trace } from "./trace.ts";
 
 /** Version of ai.onnx of programs; workers run the engine of this package. */
@@ -36,8 +44,11 @@ export function buildProgram(
   const { graph, map } = specialize(trace.graph, samples);
   const totals = totalsOf(trace, map);
   const scalars = joined(graph, [totals.loss, totals.weight, ...metricSums(trace, map)]);
-  const sums = mode === "train" ? gradientOutputs(graph, totals.weighted, layout.trainable) : [];
-  const outputs = [scalars, ...sums.map(({ tensor }) => tensor)];
+  const gradients = mode === "train" ? gradientOutputs(graph, totals.weighted, layout.trainable) : [];
+  const statistics = mode === "train" ? statisticOutputs(trace, map, layout, samples) : [];
+  const sums = [...gradients, ...statistics];
+  const collects = mode === "train" ? [] : collectOutputs(trace, map);
+  const outputs = [scalars, ...sums.map(({ tensor }) => tensor), ...collects.map(({ tensor }) => tensor)];
   const simple = simplify(graph, outputs);
   const at = (tensor: Tensor): Tensor => simple.map[tensor.id]!;
   const onnx = writeOnnx(simple.graph, {
@@ -46,17 +57,19 @@ export function buildProgram(
     outputs: Object.fromEntries([
       [scalarsName, at(scalars)],
       ...sums.map(({ view, tensor }) => [view.name, at(tensor)] as const),
+      ...collects.map(({ name, tensor }) => [name, at(tensor)] as const),
     ]),
   });
   const manifest: ProgramManifest = {
     mode,
     samples,
     columns: columnsOf(simple.graph),
-    parameters: layout.all.entries.filter(({ name }) => simple.graph.inputs.has(name)),
+    parameters: parametersOf(simple.graph, layout),
+    randoms: randomsOf(trace, simple.graph),
     sums: sums.map(({ view }) => view),
-    sumsFloats: mode === "train" ? layout.trainable.totalFloats : 0,
+    sumsFloats: mode === "train" ? layout.updated.totalFloats : 0,
     scalars: { name: scalarsName, length: staticShape(scalars.shape)[0]! },
-    collects: [],
+    collects: collects.map(({ name, tensor }) => ({ name, dtype: tensor.dtype, shape: staticShape(tensor.shape) })),
   };
   const id = createHash("sha256").update(onnx).update(JSON.stringify(manifest)).digest("hex");
   return { id, onnx, ...manifest };
@@ -88,18 +101,10 @@ function totalsOf(trace: Trace, map: GraphCopy["map"]): Totals {
 }
 
 function metricSums(trace: Trace, map: GraphCopy["map"]): readonly Tensor[] {
-  return Object.values(trace.metrics).map((metric: Metric) => {
-    const perSample = map[metric.perSample.id]!;
-    return perSample.sum(0).reshape([metric.length]);
-  });
+  return sumsMetrics(trace.metrics).map(([, { perSample, length }]) => map[perSample.id]!.sum(0).reshape([length]));
 }
 
-interface GradientOutput {
-  readonly view: ProgramView;
-  readonly tensor: Tensor;
-}
-
-function gradientOutputs(graph: Graph, loss: Tensor, trainable: FlatLayout): readonly GradientOutput[] {
+function gradientOutputs(graph: Graph, loss: Tensor, trainable: FlatLayout): readonly SumOutput[] {
   const inputs = trainable.entries.map(({ name }) => {
     const id = graph.inputs.get(name);
     return id === undefined ? undefined : graph.tensor(id);
@@ -119,6 +124,40 @@ function gradientOutputs(graph: Graph, loss: Tensor, trainable: FlatLayout): rea
       );
     }
     return { view: { ...entry, name: `gradient:${entry.name}` }, tensor };
+  });
+}
+
+interface CollectOutput {
+  readonly name: string;
+  readonly tensor: Tensor;
+}
+
+function collectOutputs(trace: Trace, map: GraphCopy["map"]): readonly CollectOutput[] {
+  return collectMetrics(trace.metrics).flatMap(([metric, { columns }]) =>
+    Object.entries(columns).map(([column, tensor]) => ({
+      name: collectName(metric, column),
+      tensor: map[tensor.id]!,
+    })),
+  );
+}
+
+/** What a program calls a column that it collects for a metric. */
+export function collectName(metric: string, column: string): string {
+  return `collect:${metric}/${column}`;
+}
+
+function parametersOf(graph: Graph, { all, buffers }: ParameterLayout): readonly ProgramParameter[] {
+  return all.entries
+    .filter(({ name }) => graph.inputs.has(name))
+    .map((entry) => (buffers.includes(entry) ? { ...entry, isBuffer: true } : entry));
+}
+
+/** The call's number is that of the trace, so that what is dropped as dead changes no other call's numbers. */
+function randomsOf({ randoms }: Trace, graph: Graph): readonly ProgramRandom[] {
+  return randoms.flatMap(({ name, keep }, call) => {
+    const id = graph.inputs.get(name);
+    if (id === undefined) return [];
+    return [{ name, shape: staticShape(graph.value(id).type.shape), kind: "bernoulli" as const, keep, call }];
   });
 }
 

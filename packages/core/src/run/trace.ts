@@ -2,13 +2,13 @@ import type { ColumnTypes } from "../data/index.ts";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import { batch, batchAxis, Graph, shapeToString, type Tensor } from "../graph/index.ts";
 import type { Metric } from "../metrics/index.ts";
-import { type ModuleTree, traceContext } from "../nn/module-tree.ts";
+import { type ModuleTree, type TraceRecord, traceContext } from "../nn/module-tree.ts";
 import type { RunDefinition, StepResult } from "./definition.ts";
 import { locationInside } from "./location.ts";
 import { suggestion } from "./nearest.ts";
 
 /** What a step function built, N unknown. */
-export interface Trace {
+export interface Trace extends TraceRecord {
   readonly graph: Graph;
   readonly loss: Tensor;
   /** undefined: 1 for every entry of the loss. */
@@ -23,9 +23,10 @@ export interface Trace {
  * @throws TuttiError with the place in the run file: SHAPE_MISMATCH, MIXES_SAMPLES, BAD_RUN_FILE, DATA_MISSING (a column).
  */
 export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: ColumnTypes, training: boolean): Trace {
-  const graph = new Graph(traceContext(tree, training));
+  const { context, record } = traceContext(tree, training);
+  const graph = new Graph(context);
   for (const name of Object.keys(columns)) {
-    if (tree.parameters.some(({ path }) => path === name)) {
+    if ([...tree.parameters, ...tree.buffers].some(({ path }) => path === name)) {
       throw new TuttiError(
         "BAD_RUN_FILE",
         `"${name}" names a column and a parameter; name the module: model: { net: … }`,
@@ -38,7 +39,8 @@ export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: 
       graph.input("column", name, { dtype, shape: [batch, ...shape] }),
     ]),
   );
-  return checkResult(graph, callStepFunction(definition, refusingUnknown(tensors), training));
+  const result = checkResult(graph, callStepFunction(definition, refusingUnknown(tensors), training));
+  return { ...result, ...record };
 }
 
 /** The frame under this function's is the run file's. */
@@ -74,7 +76,7 @@ function refusingUnknown(tensors: Record<string, Tensor>): Readonly<Record<strin
 
 const known = ["loss", "weight", "outputs", "metrics"];
 
-function checkResult(graph: Graph, result: StepResult): Trace {
+function checkResult(graph: Graph, result: StepResult): Omit<Trace, keyof TraceRecord> {
   if (typeof result !== "object" || result === null || !isTensorOf(graph, result.loss)) {
     throw new TuttiError("BAD_RUN_FILE", "step: expected it to return { loss, … } with a tensor made from its columns");
   }
@@ -130,11 +132,27 @@ function checkMetric(graph: Graph, name: string, metric: Metric): void {
       `metrics.${name}: expected another name (letters, digits, "_", "-", "."; not "loss")`,
     );
   }
-  if (typeof metric !== "object" || metric.kind !== "sums" || !isTensorOf(graph, metric.perSample)) {
+  const isOurs =
+    typeof metric === "object" &&
+    (metric.kind === "collect"
+      ? Object.values(metric.columns).every((column) => isTensorOf(graph, column))
+      : metric.kind === "sums" && isTensorOf(graph, metric.perSample));
+  if (!isOurs) {
     throw new TuttiError(
       "BAD_RUN_FILE",
       `metrics.${name}: expected a metric, such as metrics.accuracy(logits, labels)`,
     );
+  }
+  if (metric.kind === "collect") {
+    for (const [column, { dtype, shape }] of Object.entries(metric.columns)) {
+      if (batchAxis(shape) === 0) continue;
+      const found = `${dtype}${shapeToString(shape)}`;
+      throw new TuttiError(
+        "SHAPE_MISMATCH",
+        `metrics.${name}: ${column}: expected samples on the first axis, found ${found}`,
+      );
+    }
+    return;
   }
   const { perSample, length } = metric;
   const fits = perSample.rank === 1 ? length === 1 : perSample.rank === 2 && perSample.shape[1] === length;

@@ -16,7 +16,9 @@ export interface FlatLayout {
 const alignmentFloats = 16;
 
 /** Lays tensors out in the given order, each starting on 64 bytes. */
-export function flatLayout(tensors: readonly { readonly name: string; readonly shape: readonly number[] }[]): FlatLayout {
+export function flatLayout(
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): FlatLayout {
   let offset = 0;
   const entries = tensors.map(({ name, shape }) => {
     const length = shape.reduce((product, dim) => product * dim, 1);

@@ -21,6 +21,25 @@ export interface ProgramView {
   readonly length: number;
 }
 
+/** A float32 view of the parameter buffer that a program is fed with. */
+export interface ProgramParameter extends ProgramView {
+  /** Running statistics and the like: changed by the commit, but not trained. */
+  readonly isBuffer?: boolean;
+}
+
+/**
+ * A random input, float32: 1/keep with probability `keep`, else 0. The first axis counts samples (k entries for each); the
+ * values of a sample depend on the run's seed, `call`, the step and the sample's position in the global batch.
+ */
+export interface ProgramRandom {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly kind: "bernoulli";
+  readonly keep: number;
+  /** Counts the calls of the step function: each has numbers of its own. */
+  readonly call: number;
+}
+
 /** All of a shard program but its graph: what a lane needs to feed and fetch. JSON. */
 export interface ProgramManifest {
   readonly mode: "train" | "evaluate";
@@ -29,8 +48,13 @@ export interface ProgramManifest {
   /** Batch columns, the first axis counting samples. */
   readonly columns: readonly ProgramColumn[];
   /** Inputs that are views into the flat parameter buffer, at their layout offsets. */
-  readonly parameters: readonly ProgramView[];
-  /** Outputs that are views into one flat buffer of sums over the shard: the gradients, at the parameters' offsets. */
+  readonly parameters: readonly ProgramParameter[];
+  /** Inputs that the lane draws. */
+  readonly randoms: readonly ProgramRandom[];
+  /**
+   * Outputs that are views into one flat buffer of sums over the shard, at the offsets of what they are for: the gradient
+   * of a parameter, the statistics of a buffer.
+   */
   readonly sums: readonly ProgramView[];
   /** Length of the buffer of sums in floats; a multiple of 16, 0 for evaluation. */
   readonly sumsFloats: number;

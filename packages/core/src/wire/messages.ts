@@ -19,14 +19,23 @@ const programTensor = v.object({
   shape: dims,
   range: v.exactOptional(v.tuple([v.number(), v.number()])),
 });
-const programView = v.object({ name: text, shape: dims, offset: count, length: count });
+const view = { name: text, shape: dims, offset: count, length: count };
+const programView = v.object(view);
+const programRandom = v.object({
+  name: text,
+  shape: dims,
+  kind: v.literal("bernoulli"),
+  keep: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
+  call: count,
+});
 
 /** All of a shard program but its graph. */
 export const manifestSchema: v.GenericSchema<ProgramManifest> = v.object({
   mode: v.picklist(["train", "evaluate"]),
   samples: v.pipe(count, v.minValue(1)),
   columns: v.pipe(v.array(programTensor), v.maxLength(4096)),
-  parameters: v.pipe(v.array(programView), v.maxLength(100_000)),
+  parameters: v.pipe(v.array(v.object({ ...view, isBuffer: v.exactOptional(v.boolean()) })), v.maxLength(100_000)),
+  randoms: v.pipe(v.array(programRandom), v.maxLength(4096)),
   sums: v.pipe(v.array(programView), v.maxLength(100_000)),
   sumsFloats: count,
   scalars: v.object({ name: text, length: count }),
@@ -44,9 +53,11 @@ const toWorker = [
     run: identifier,
     generation: count,
     worker: identifier,
+    /** Of all randomness. */
+    seed: v.pipe(v.number(), v.safeInteger()),
     parameterFloats: count,
-    /** The prefix of the parameters that updates cover. */
-    trainableFloats: count,
+    /** The prefix of the parameters that updates cover: what is trained, and buffers. */
+    updatedFloats: count,
     sumsFloats: count,
     chunkFloats: v.pipe(count, v.minValue(16)),
     inlineBytes: count,
@@ -57,9 +68,25 @@ const toWorker = [
   v.object({ type: v.literal("program"), id: hex, manifest: manifestSchema, payloadBytes: count }),
   v.object({ type: v.literal("canary"), program: hex, last: v.boolean(), payloadBytes: count }),
   v.object({ type: v.literal("parameters"), generation: count, step: count, chunk: count, payloadBytes: count }),
-  v.object({ type: v.literal("batch"), generation: count, round: count, shard: count, program: hex, payloadBytes: count, inline: v.exactOptional(bytes) }),
+  v.object({
+    type: v.literal("batch"),
+    generation: count,
+    round: count,
+    shard: count,
+    program: hex,
+    firstPosition: count,
+    payloadBytes: count,
+    inline: v.exactOptional(bytes),
+  }),
   v.object({ type: v.literal("lease"), ...position, ...node }),
-  v.object({ type: v.literal("update"), generation: count, step: count, chunk: count, payloadBytes: count, inline: v.exactOptional(bytes) }),
+  v.object({
+    type: v.literal("update"),
+    generation: count,
+    step: count,
+    chunk: count,
+    payloadBytes: count,
+    inline: v.exactOptional(bytes),
+  }),
   v.object({ type: v.literal("commit"), generation: count, step: count, round: count, hash: hex }),
   /** The staged update of this round is void; its batches and leases are over. */
   v.object({ type: v.literal("abort"), generation: count, round: count }),

@@ -43,7 +43,11 @@ test.each([true, false])(
       arena.floats(parameters, floats).set(arena.floats(step.parameters, floats));
       const block = Math.ceil(arena.allocate(packedColumns(program).totalBytes + 2048) / 1024) * 1024;
       const columns = placeColumns(arena, program, 0, block + (blockStarts[15 - index] ?? 0));
-      const moved = { ...step, parameters, shards: new Map([[0, { programId: program.id, columns }]]) };
+      const moved = {
+        ...step,
+        parameters,
+        shards: new Map([[0, { programId: program.id, columns, firstPosition: 0 }]]),
+      };
       bits.add(bitsOf(step, await compute(lanes, moved, undefined, index))); // unreleased: the sums move too
     }
     expect(bits.size).toBe(1);

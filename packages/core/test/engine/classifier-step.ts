@@ -22,6 +22,7 @@ export function classifierStep(programs: readonly ShardProgram[], arena = new Ar
   const inputs = programs.map((program, shard) => ({
     programId: program.id,
     columns: placeColumns(arena, program, shard),
+    firstPosition: shard * program.samples,
   }));
   return { arena, parameters, shards: new Map(inputs.entries()), programs };
 }
@@ -50,7 +51,8 @@ export async function compute(
 ): Promise<NodeResult> {
   await Promise.all(step.programs.map((program) => lanes.load(program)));
   const { parameters, shards } = step;
-  return lanes.compute({ node: node ?? { lo: 0, hi: shards.size }, shards, parameters, generation });
+  const where = { node: node ?? { lo: 0, hi: shards.size }, shards, parameters, generation };
+  return lanes.compute({ ...where, seed: 1, step: generation });
 }
 
 /** SHA-256 of the sums and scalars. */

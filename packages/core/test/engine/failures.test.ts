@@ -24,6 +24,7 @@ function lookupProgram(): ShardProgram {
     columns: [{ name: "index", dtype: "int64", shape: [1] }],
     parameters: [{ name: "table", shape: [4], offset: 0, length: 4 }],
     sums: [],
+    randoms: [],
     sumsFloats: 0,
     scalars: { name: "row", length: 1 },
     collects: [],
@@ -48,10 +49,12 @@ test("a shard that fails to run is ENGINE_FAILED with the engine's words, and th
     new BigInt64Array(arena.memory.buffer, address, 1)[0] = index;
     return address;
   });
-  const shards = new Map(columns.map((address, shard) => [shard, { programId: program.id, columns: address }]));
+  const shards = new Map(
+    columns.map((address, shard) => [shard, { programId: program.id, columns: address, firstPosition: 0 }]),
+  );
   await bothKinds(arena, async (lanes) => {
     await lanes.load(program);
-    const task = { shards, parameters, generation: 1 };
+    const task = { shards, parameters, generation: 1, seed: 0, step: 0 };
     await expect(lanes.compute({ ...task, node: { lo: 0, hi: 4 } })).rejects.toMatchObject({
       name: "TuttiError",
       code: "ENGINE_FAILED",
@@ -124,7 +127,7 @@ test.each([
 test("a shard that was not given and a program that was not loaded are named", async () => {
   const step = classifierStep([mlpProgram([4, 3], 2)]);
   const lanes = await inlineLane({ arena: step.arena });
-  const task = { parameters: step.parameters, generation: 0, shards: step.shards };
+  const task = { parameters: step.parameters, generation: 0, shards: step.shards, seed: 0, step: 0 };
   await expect(lanes.compute({ ...task, node: { lo: 0, hi: 1 } })).rejects.toThrow(
     /shard 0 needs program .* not loaded/,
   );
@@ -148,7 +151,14 @@ test("an abort ends what runs and what waits with the signal's reason, and leave
   const lanes = await openLanes({ arena: step.arena, count: 2 });
   const expected = bitsOf(step, await compute(lanes, step));
   const controller = new AbortController();
-  const task = { node: { lo: 0, hi: 8 }, shards: step.shards, parameters: step.parameters, generation: 0 };
+  const task = {
+    node: { lo: 0, hi: 8 },
+    shards: step.shards,
+    parameters: step.parameters,
+    generation: 0,
+    seed: 0,
+    step: 0,
+  };
   const aborted = Array.from({ length: 5 }, () => lanes.compute({ ...task, abort: controller.signal }));
   const kept = lanes.compute(task);
   controller.abort(new Error("a new step began"));
@@ -165,7 +175,14 @@ test("close waits for what is under way, and later calls are refused", async () 
   const step = classifierStep(Array.from({ length: 4 }, () => mlpProgram([20, 16, 4], 5)));
   const lanes = await openLanes({ arena: step.arena, count: 2 });
   await compute(lanes, step);
-  const task = { node: { lo: 0, hi: 4 }, shards: step.shards, parameters: step.parameters, generation: 0 };
+  const task = {
+    node: { lo: 0, hi: 4 },
+    shards: step.shards,
+    parameters: step.parameters,
+    generation: 0,
+    seed: 0,
+    step: 0,
+  };
   const underWay = [lanes.compute(task), lanes.compute(task), lanes.compute(task)];
   const closing = lanes.close();
   await expect(lanes.compute(task)).rejects.toThrow(/closed/);

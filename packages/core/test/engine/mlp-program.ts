@@ -79,6 +79,7 @@ export function mlpProgram(
     columns,
     parameters: layout.entries,
     sums,
+    randoms: [],
     sumsFloats: mode === "train" ? layout.totalFloats : 0,
     scalars: { name: "scalars", length: 2 },
     collects,

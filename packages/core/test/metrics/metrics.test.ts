@@ -1,5 +1,5 @@
 import { batch, Graph, specialize, type Tensor, writeOnnx } from "@tutti/core/graph";
-import { metrics, type SumsMetric } from "@tutti/core/metrics";
+import { type Figures, metrics, type SumsMetric } from "@tutti/core/metrics";
 import { Tensor as EngineTensor, InferenceSession } from "onnxruntime-node";
 import { expect, test } from "vitest";
 
@@ -16,7 +16,7 @@ async function figure(
   a: Column,
   b: Column,
   metric: (a: Tensor, b: Tensor) => SumsMetric,
-): Promise<number> {
+): Promise<Figures> {
   const traced = new Graph();
   const input = (name: string, { dtype, shape }: Column) =>
     traced.input("column", name, { dtype, shape: [batch, ...shape] });
@@ -54,7 +54,7 @@ test("shapes that do not go together are refused with both of them", () => {
   const input = (name: string, shape: readonly number[]) =>
     graph.input("column", name, { dtype: "float32", shape: [batch, ...shape] });
   expect(() => metrics.accuracy(input("l", [3]), input("y", [1]))).toThrow(
-    /metrics\.accuracy: expected logits \[N,C\] and labels \[N\], found \[N,3\] and \[N,1\]/,
+    /metrics\.accuracy: expected logits \[N,C\] and integer labels \[N\], found float32\[N,3\] and float32\[N,1\]/,
   );
   expect(() => metrics.mse(input("p", [1]), input("t", []))).toThrow(/metrics\.mse: .*float32\[N,1\] and float32\[N\]/);
 });

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 
 /** Calls `build` in a trace of `model` with a column x of float32 [N, …shape]. */
 function trace<Result>(model: Model, shape: readonly number[], build: (x: Tensor) => Result, training = true): Result {
-  const graph = new Graph(traceContext(moduleTree(model), training));
+  const graph = new Graph(traceContext(moduleTree(model), training).context);
   return build(graph.input("column", "x", { dtype: "float32", shape: [batch, ...shape] }));
 }
 
