@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Graph, gradients, isDType, operators } from "@tutti/core/graph";
+import { Graph, gradients, isDType, operators, type TypedValues } from "@tutti/core/graph";
 import { describe, expect, test } from "vitest";
 import { runGraph } from "./run-graph.ts";
 import "./to-be-allclose.ts";
@@ -7,7 +7,7 @@ import "./to-be-allclose.ts";
 interface Recorded {
   readonly name: string;
   readonly op: string;
-  readonly attributes: Readonly<Record<string, number | number[]>>;
+  readonly attributes: Readonly<Record<string, number | number[] | string>>;
   readonly inputs: readonly { shape: number[]; dtype: string; values: (number | string)[] }[];
   readonly dy: readonly (number | string)[];
   readonly gradients: readonly { input: number; values: (number | string)[] }[];
@@ -15,15 +15,20 @@ interface Recorded {
 
 const recorded: readonly Recorded[] = JSON.parse(readFileSync(new URL("./ties.json", import.meta.url), "utf8"));
 
+function typed(dtype: string, numbers: readonly number[]): TypedValues {
+  if (dtype === "bool") return Uint8Array.from(numbers);
+  return dtype === "int64" ? BigInt64Array.from(numbers, BigInt) : Float32Array.from(numbers);
+}
+
 describe("at kinks and ties, gradients are PyTorch 1.13's:", () => {
   for (const item of recorded) {
     test(item.name, async () => {
       const graph = new Graph();
-      const feeds: Record<string, Float32Array | Uint8Array> = {};
+      const feeds: Record<string, TypedValues> = {};
       const inputs = item.inputs.map(({ shape, dtype, values }, i) => {
         if (!isDType(dtype)) throw new Error(dtype);
         const numbers = values.map(Number);
-        feeds[`x${i}`] = dtype === "bool" ? Uint8Array.from(numbers) : Float32Array.from(numbers);
+        feeds[`x${i}`] = typed(dtype, numbers);
         return graph.input("parameter", `x${i}`, { dtype, shape });
       });
       const y = graph.apply(operators.get(item.op)!, inputs, item.attributes)[0]!;

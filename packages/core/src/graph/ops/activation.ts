@@ -112,12 +112,12 @@ export const prelu: Op = {
   },
 };
 
-// y = log(1 + eˣ): dx = dy·sigmoid x
+// y = log(1 + eˣ): dx = dy/(1 + e⁻ˣ), written out: the engine's sigmoid is only right to 1e-8 far below 0
 export const softplus = pointwise(
   "Softplus",
   "softplus",
   single,
-  unary((x, _y, dy) => dy.mul(x.sigmoid())),
+  unary((x, _y, dy) => dy.div(x.neg().exp().add(1))),
 );
 
 // y = x/(1 + |x|): dx = dy/(1 + |x|)²
@@ -197,13 +197,18 @@ function geluTanhSlope(x: Tensor): Tensor {
   return t.add(1).add(rest).mul(0.5);
 }
 
-// y = x·t, t = tanh(softplus x): dx = dy·(t + x·sigmoid x·(1 - t²))
+// y = x·t, t = tanh(softplus x): dx = dy·(t + x·sigmoid x·(1 - t²)). With w = eˣ, n = w(w + 2), d = n + 2: t = n/d and
+// dx = dy·(n·d + 4x·w(w + 1))/d², which cancels nowhere; from x = 20 on it is 1 in float32, before w overflows.
 export const mish = pointwise(
   "Mish",
   "mish",
   single,
   unary((x, _y, dy) => {
-    const t = x.softplus().tanh();
-    return dy.mul(t.add(x.mul(x.sigmoid()).mul(oneMinus(t.mul(t)))));
+    const inside = x.clip(null, 20);
+    const w = inside.exp();
+    const n = w.mul(w.add(2));
+    const d = n.add(2);
+    const top = n.mul(d).add(w.mul(w.add(1)).mul(inside).mul(4));
+    return dy.mul(top.div(d.mul(d)));
   }),
 );
