@@ -5,6 +5,7 @@ export type { Attributes, AttributeValue, Node } from "./node.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
 export { operatorKey, operators } from "./ops/index.ts";
 export {
+  dtypeOfCode,
   type ExternalData,
   type OnnxAttribute,
   type OnnxModel,

@@ -80,7 +80,7 @@ export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): OnnxMode
   if (model.trainingInfo.length > 0) throw invalid("the model carries training info");
   if (graph.sparseInitializers.length > 0) throw invalid("the model has sparse initializers");
   const isOther = (output: ValueInfoMessage): boolean =>
-    options.otherOutputs === true && dtypeOf(output.type?.tensor?.dtype) === undefined;
+    options.otherOutputs === true && dtypeOfCode(output.type?.tensor?.dtype) === undefined;
   return {
     irVersion: model.irVersion,
     producer: model.producerName,
@@ -144,12 +144,13 @@ function readAttribute(attribute: AttributeMessage, node: { name: string; type: 
   }
 }
 
-function dtypeOf(code: number | undefined): DType | undefined {
+/** The dtype with that number in ONNX (TensorProto.DataType); undefined for those that Tutti lacks. */
+export function dtypeOfCode(code: number | undefined): DType | undefined {
   return dtypes.find((name) => dtypeCodes[name] === code);
 }
 
 function readDType(code: number, where: string): DType {
-  const dtype = dtypeOf(code);
+  const dtype = dtypeOfCode(code);
   if (dtype === undefined) throw invalid(`${where} has dtype number ${code}; expected ${dtypes.join(", ")}`);
   return dtype;
 }

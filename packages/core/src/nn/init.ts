@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { TuttiError } from "../errors/index.ts";
 import type { RandomStream } from "../random/index.ts";
 import { fillOrthogonal } from "./orthogonal.ts";
@@ -18,7 +19,19 @@ export type Init =
     }
   /** Of variance gain²/fan, the fan taken from the parameter's shape as PyTorch does: shape[1] or shape[0], times the kernel. */
   | { readonly kind: "scaled"; readonly distribution: "uniform" | "normal"; readonly fan: Fan; readonly gain: number }
-  | { readonly kind: "orthogonal"; readonly gain: number };
+  | { readonly kind: "orthogonal"; readonly gain: number }
+  /** Given ones, row-major, as many as the parameter has; not to be changed. */
+  | { readonly kind: "values"; readonly data: Float32Array };
+
+/** What a record of the run says of an init: itself, but for given values their SHA-256 (little-endian float32). */
+export function describeInit(init: Init): Init | { readonly kind: "values"; readonly sha256: string } {
+  if (init.kind !== "values") return init;
+  const { buffer, byteOffset, byteLength } = init.data;
+  const sha256 = createHash("sha256")
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest("hex");
+  return { kind: "values", sha256 };
+}
 
 export type Fan = "in" | "out" | "average";
 
@@ -107,6 +120,12 @@ export function fillInitial(out: Float32Array, init: Init, stream: RandomStream,
     }
     case "orthogonal":
       fillOrthogonal(out, shape, init.gain, stream);
+      break;
+    case "values":
+      if (init.data.length !== out.length) {
+        throw new TuttiError("BAD_OPTION", `init: ${init.data.length} values for a parameter [${shape.join(",")}]`);
+      }
+      out.set(init.data);
       break;
   }
 }

@@ -1,5 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Graph, Shape, ShardStatistics, Tensor, TraceContext } from "../graph/index.ts";
+import { describeInit } from "./init.ts";
 import { type BufferSpec, isModule, type ModuleDescription, type ParameterSpec } from "./module.ts";
 
 /** What a run trains: one module, or several under names. */
@@ -120,9 +121,16 @@ export function traceContext(tree: ModuleTree, training: boolean): { context: Tr
 export interface PlainModule {
   readonly kind: string;
   readonly options: ModuleDescription["options"];
-  readonly parameters: ModuleDescription["parameters"];
-  readonly buffers: ModuleDescription["buffers"];
+  readonly parameters: Readonly<Record<string, PlainSpec>>;
+  readonly buffers: Readonly<Record<string, PlainSpec>>;
   readonly children: Readonly<Record<string, PlainModule>>;
+}
+
+/** A parameter or buffer; given values by their digest. */
+export interface PlainSpec {
+  readonly shape: readonly number[];
+  readonly init: ReturnType<typeof describeInit>;
+  readonly trainable?: boolean;
 }
 
 /** A module as plain JSON data. */
@@ -131,5 +139,19 @@ export function describeModule(module: ModuleDescription): PlainModule {
   const plainChildren = Object.fromEntries(
     Object.entries(children).map(([name, child]) => [name, describeModule(child)]),
   );
-  return { kind, options, parameters, buffers, children: plainChildren };
+  return {
+    kind,
+    options,
+    parameters: describeSpecs(parameters),
+    buffers: describeSpecs(buffers),
+    children: plainChildren,
+  };
+}
+
+function describeSpecs(
+  specs: Readonly<Record<string, ParameterSpec | BufferSpec>>,
+): Readonly<Record<string, PlainSpec>> {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, spec]) => [name, { ...spec, init: describeInit(spec.init) }]),
+  );
 }

@@ -75,6 +75,8 @@ export interface ModuleDefinition<
   readonly children?: Children;
   readonly parameters?: Parameters;
   readonly buffers?: ModuleBuffers;
+  /** Further properties of the module, which no path leads to. */
+  readonly extras?: Readonly<Record<string, unknown>>;
   /** Builds the result from the arguments, at least one of which is a tensor (or an array or record of tensors). */
   forward(self: ModuleSelf<Children, Parameters>, ...args: Args): Result;
 }
@@ -111,7 +113,13 @@ export function module<
     return graph.withScope(scopeName(context.pathOf(call), graph.scope), () => definition.forward(self, ...args));
   };
   return Object.freeze(
-    Object.assign(call, { kind, children, parameters, buffers, options: Object.freeze({ ...definition.options }) }),
+    Object.assign(call, definition.extras, {
+      kind,
+      children,
+      parameters,
+      buffers,
+      options: Object.freeze({ ...definition.options }),
+    }),
   );
 }
 
