@@ -48,9 +48,9 @@ export class LocalWorkers {
   /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
   async close(graceMs = 3000): Promise<void> {
     this.#isClosing = true;
-    const ended = [...this.#children].map(
-      (child) => new Promise<void>((resolve) => child.once("close", () => resolve())),
-    );
+    // "exit", for "close" does not come after a disconnect() of this side.
+    const alive = [...this.#children].filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+    const ended = alive.map((child) => new Promise<void>((resolve) => child.once("exit", () => resolve())));
     for (const child of this.#children) if (child.connected) child.disconnect();
     const timer = setTimeout(() => {
       for (const child of this.#children) child.kill("SIGKILL");

@@ -1,0 +1,70 @@
+import { createRequire } from "node:module";
+import { TuttiError } from "@tutti/core/errors";
+import yargs from "yargs";
+import { coordinatorCommand } from "./commands/coordinator.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { exportCommand } from "./commands/export.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { trainCommand } from "./commands/train.ts";
+import { verifyCommand } from "./commands/verify.ts";
+import { workerCommand } from "./commands/worker.ts";
+import type { ExitStatus } from "./exit-status.ts";
+import { reportFailure } from "./failure.ts";
+import type { Output } from "./output.ts";
+
+/**
+ * Runs one command. The files of the commands hold their options and import the rest when they run, so that `--help`
+ * answers at once and a worker loads no coordinator.
+ * @param args what follows `tutti`.
+ */
+export async function runCli(args: readonly string[], output: Output): Promise<ExitStatus> {
+  const cli = yargs([...args])
+    .scriptName("tutti")
+    .usage("Usage: $0 COMMAND\n\nDistributed data-parallel training: the same bits on any number of workers.")
+    .parserConfiguration({
+      "dot-notation": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "boolean-negation": false,
+      "greedy-arrays": false,
+    })
+    .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
+    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect or doctor")
+    .strict()
+    .recommendCommands()
+    .version(versionOf())
+    .help()
+    .alias({ h: "help" })
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .epilogue(
+      "Every command has --help with an example. Exit status: 0 it worked, 1 the run failed, 2 bad usage or configuration.",
+    )
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error?.name === "TuttiError"
+        ? error
+        : new TuttiError("BAD_OPTION", `${message ?? error?.message}; see tutti --help`);
+    });
+  for (const command of [
+    trainCommand,
+    coordinatorCommand,
+    workerCommand,
+    verifyCommand,
+    exportCommand,
+    inspectCommand,
+    doctorCommand,
+  ]) {
+    command(cli, output);
+  }
+  try {
+    await cli.parseAsync();
+    return 0;
+  } catch (error) {
+    return reportFailure(error, output, args.includes("--json"));
+  }
+}
+
+function versionOf(): string {
+  const found: unknown = createRequire(import.meta.url)("../../package.json");
+  return typeof found === "object" && found !== null && "version" in found ? String(found.version) : "unknown";
+}

@@ -1,0 +1,39 @@
+import type { Argv } from "yargs";
+import { oneText } from "../option-values.ts";
+
+/** Options of the commands that train: which run, changed how, kept where. */
+export function withRunOptions<T>(command: Argv<T>) {
+  return command
+    .positional("run", { type: "string", demandOption: true, describe: "Run file: exports defineRun({ … })" })
+    .option("set", {
+      type: "string",
+      array: true,
+      nargs: 1,
+      default: [] as string[],
+      describe: "Replace a plain value: optimizer.lr=0.01; repeatable",
+    })
+    .option("out", {
+      coerce: oneText("out"),
+      requiresArg: true,
+      describe: "Output directory; runs/NAME of the run file by default",
+    })
+    .option("resume", {
+      type: "boolean",
+      default: false,
+      describe: "Go on from the newest checkpoint in the output directory",
+    })
+    .option("allow-changes", {
+      type: "boolean",
+      default: false,
+      describe: "Resume although the definition has changed",
+    });
+}
+
+export interface RunArguments {
+  readonly run: string;
+  readonly set: readonly string[];
+  readonly out: string | undefined;
+  readonly resume: boolean;
+  readonly allowChanges: boolean;
+  readonly json: boolean;
+}

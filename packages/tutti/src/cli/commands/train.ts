@@ -1,0 +1,35 @@
+import type { Argv } from "yargs";
+import { wholeNumber } from "../option-values.ts";
+import type { Output } from "../output.ts";
+import { withRunOptions } from "./run-options.ts";
+
+export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void {
+  cli.command(
+    "train <run>",
+    "Train with worker processes on this machine",
+    (command) =>
+      withRunOptions(command)
+        .option("workers", {
+          coerce: wholeNumber("workers", 0, 1024),
+          requiresArg: true,
+          default: "2",
+          describe: "Worker processes; 0 computes in this process",
+        })
+        .option("lanes", {
+          coerce: wholeNumber("lanes", 1, 1024),
+          requiresArg: true,
+          default: "1",
+          describe: "Computing threads of each worker",
+        })
+        .example("$0 train examples/digits.ts --workers 2", "train the digits with two workers")
+        .example(
+          "$0 train run.ts --set optimizer.lr=0.01 --set epochs=1 --out runs/short",
+          "other values, another directory",
+        )
+        .example("$0 train run.ts --resume", "go on after Ctrl-C"),
+    async (args) => {
+      const { trainLocally } = await import("../train-run.ts");
+      await trainLocally(args, { workers: args.workers ?? 2, lanes: args.lanes ?? 1 }, output);
+    },
+  );
+}

@@ -1,0 +1,53 @@
+import type { Argv } from "yargs";
+import { numberList, wholeNumber } from "../option-values.ts";
+import type { Output } from "../output.ts";
+
+export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): void {
+  cli.command(
+    "verify <run>",
+    "Prove that the weights are the same bits on any number of workers",
+    (command) =>
+      command
+        .positional("run", { type: "string", demandOption: true, describe: "Run file" })
+        .option("workers", {
+          coerce: numberList("workers"),
+          requiresArg: true,
+          default: "1,2,3",
+          describe: "Worker counts to compare; 0 computes in this process",
+        })
+        .option("lanes", {
+          coerce: wholeNumber("lanes", 1, 1024),
+          requiresArg: true,
+          default: "1",
+          describe: "Computing threads of each worker",
+        })
+        .option("steps", {
+          coerce: wholeNumber("steps", 1),
+          requiresArg: true,
+          default: "20",
+          describe: "Steps to train with each count",
+        })
+        .option("set", {
+          type: "string",
+          array: true,
+          nargs: 1,
+          default: [] as string[],
+          describe: "Replace a plain value; repeatable",
+        })
+        .example("$0 verify examples/digits.ts --workers 1,2,3,5", "compare four worker counts over 20 steps"),
+    async (args) => {
+      const { verify } = await import("../verify/verify.ts");
+      await verify(
+        {
+          run: args.run,
+          set: args.set,
+          workers: args.workers,
+          lanes: args.lanes ?? 1,
+          steps: args.steps ?? 20,
+          json: args.json,
+        },
+        output,
+      );
+    },
+  );
+}

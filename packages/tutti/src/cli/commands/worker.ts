@@ -1,0 +1,37 @@
+import type { Argv } from "yargs";
+import { wholeNumber } from "../option-values.ts";
+import type { Output } from "../output.ts";
+
+export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): void {
+  cli.command(
+    "worker <url>",
+    "Compute for a coordinator; needs no run file and no data",
+    (command) =>
+      command
+        .positional("url", {
+          type: "string",
+          demandOption: true,
+          describe: "ws://HOST:PORT or wss://HOST:PORT of the coordinator",
+        })
+        .option("lanes", {
+          coerce: wholeNumber("lanes", 1, 1024),
+          requiresArg: true,
+          default: "1",
+          describe: "Computing threads",
+        })
+        .option("retry", {
+          coerce: wholeNumber("retry", 0, 1_000_000),
+          requiresArg: true,
+          default: "30",
+          describe: "Seconds to keep trying to reach the coordinator",
+        })
+        .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),
+    async (args) => {
+      const { work } = await import("../work.ts");
+      await work(
+        { url: args.url, lanes: args.lanes ?? 1, retryForMs: (args.retry ?? 30) * 1000, json: args.json },
+        output,
+      );
+    },
+  );
+}

@@ -1,0 +1,7 @@
+import { runCli } from "./cli.ts";
+import { Output } from "./output.ts";
+
+const output = new Output(process.stdout, process.stderr);
+const status = await runCli(process.argv.slice(2), output);
+await output.flush();
+process.exit(status);

@@ -1,0 +1,46 @@
+import { MultiBar, type SingleBar } from "cli-progress";
+import pc from "picocolors";
+
+/** One bar at the bottom of a terminal, with lines passing above it. */
+export class ProgressBar {
+  readonly #bars: MultiBar;
+  #bar: SingleBar | undefined;
+
+  constructor(stream: NodeJS.WritableStream) {
+    this.#bars = new MultiBar({
+      stream,
+      format: `${pc.cyan("{bar}")} {percentage}%  {facts}`,
+      barCompleteChar: "━",
+      barIncompleteChar: "─",
+      barsize: 24,
+      fps: 8,
+      hideCursor: true,
+      gracefulExit: false, // Ctrl-C is ours
+      emptyOnZero: true,
+      forceRedraw: true,
+    });
+  }
+
+  get isShown(): boolean {
+    return this.#bar !== undefined;
+  }
+
+  start(total: number, value: number): void {
+    this.#bar = this.#bars.create(total, value, { facts: "starting" });
+  }
+
+  update(value: number, facts: string): void {
+    this.#bar?.update(value, { facts });
+  }
+
+  above(line: string): void {
+    this.#bars.log(`${line}\n`);
+  }
+
+  /** Draws the last state and shows the cursor again. */
+  stop(): void {
+    if (this.#bar === undefined) return;
+    this.#bars.stop();
+    this.#bar = undefined;
+  }
+}

@@ -1,0 +1,52 @@
+import { basename, extname, join } from "node:path";
+import { applyOverrides } from "@tutti/core/run";
+import { loadRunFile } from "../load-run.ts";
+import { type TrainOptions, train } from "../train.ts";
+import type { RunArguments } from "./commands/run-options.ts";
+import { onInterrupt } from "./interrupt.ts";
+import type { Output } from "./output.ts";
+import { JsonReporter } from "./report/json-reporter.ts";
+import type { Reporter } from "./report/reporter.ts";
+import { TerminalReporter } from "./report/terminal-reporter.ts";
+
+/** `tutti train`: this process coordinates worker processes of this machine. */
+export function trainLocally(
+  args: RunArguments,
+  { workers, lanes }: { workers: number; lanes: number },
+  output: Output,
+): Promise<void> {
+  return trainRun(args, { workers, lanes }, output);
+}
+
+/** `tutti coordinator`: workers come from anywhere. The token is read from TUTTI_TOKEN, so that no process list shows it. */
+export function trainWithRemoteWorkers(
+  args: RunArguments,
+  { host, port, startWorkers }: { host: string; port: number; startWorkers: number },
+  output: Output,
+): Promise<void> {
+  const token = process.env.TUTTI_TOKEN;
+  const listen = { host, port, ...(token === undefined ? {} : { token }) };
+  return trainRun(args, { workers: 0, listen, startWorkers }, output);
+}
+
+async function trainRun(args: RunArguments, where: TrainOptions, output: Output): Promise<void> {
+  const { definition, directory } = await loadRunFile(args.run);
+  const reporter: Reporter = args.json ? new JsonReporter(output) : new TerminalReporter(output, args.run);
+  const handle = train(applyOverrides(definition, args.set), {
+    ...where,
+    baseDirectory: directory,
+    out: args.out ?? join("runs", basename(args.run, extname(args.run))),
+    resume: args.resume,
+    allowChanges: args.allowChanges,
+    log: (line) => reporter.log(line),
+  });
+  const release = onInterrupt(output, () => handle.stop());
+  try {
+    for await (const event of handle) reporter.event(event);
+    const { done, out } = await handle;
+    reporter.finish(done, out);
+  } finally {
+    reporter.close();
+    release();
+  }
+}

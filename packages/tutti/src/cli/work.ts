@@ -1,0 +1,28 @@
+import { TuttiError } from "@tutti/core/errors";
+import { runWorker } from "@tutti/worker";
+import { onInterrupt } from "./interrupt.ts";
+import type { Output } from "./output.ts";
+
+export interface WorkOptions {
+  readonly url: string;
+  readonly lanes: number;
+  readonly retryForMs: number;
+  readonly json: boolean;
+}
+
+/** `tutti worker`: computes until the run is over. Throws what refused or failed; ENGINE_FAILED when the run did. */
+export async function work({ url, lanes, retryForMs, json }: WorkOptions, output: Output): Promise<void> {
+  if (!/^wss?:\/\/[^/]/.test(url))
+    throw new TuttiError("BAD_OPTION", `expected ws://HOST:PORT or wss://HOST:PORT, found "${url}"`);
+  const leaving = new AbortController();
+  const release = onInterrupt(output, () => leaving.abort());
+  const log = (message: string): void => (json ? output.json({ type: "notice", message }) : output.log(message));
+  try {
+    const token = process.env.TUTTI_TOKEN;
+    const { code, message } = await runWorker({ url, lanes, token, retryForMs, signal: leaving.signal, log });
+    if (json) output.json({ type: "parting", code, message });
+    else output.log(message);
+  } finally {
+    release();
+  }
+}
