@@ -1,9 +1,9 @@
-import { TuttiError } from "../errors/index.ts";
-import type { Attributes, AttributeValue, Node } from "./node.ts";
+import { isTuttiError, TuttiError } from "../errors/index.ts";
+import { inferAcrossSamples, resolveAttributes } from "./across-samples.ts";
+import type { Attributes, Node } from "./node.ts";
 import type { Op } from "./op.ts";
 import {
   type DType,
-  isBatch,
   isFloat,
   resolveDim,
   type Shape,
@@ -98,6 +98,11 @@ export class Graph {
     return this.#inputs;
   }
 
+  /** Whether samples of a shard affect each other, so that results depend on the number of shards. */
+  get usesPerShard(): boolean {
+    return this.#nodes.some(({ attributes }) => attributes.perShard === true);
+  }
+
   get scope(): string {
     return this.#scope.join(".");
   }
@@ -171,12 +176,7 @@ export class Graph {
         );
       }
     }
-    const full = this.#isPerShard ? { ...attributes, perShard: true } : attributes;
-    const types = op.infer(
-      inputs.map((input) => input && { dtype: input.dtype, shape: input.shape }),
-      full,
-      at,
-    );
+    const { types, attributes: full } = this.#infer(op, inputs, attributes, at);
     const outputs: number[] = [];
     const node: Node = {
       op,
@@ -191,6 +191,29 @@ export class Graph {
     return outputs.map((id) => this.tensor(id));
   }
 
+  /** The types of an operator's outputs, and its attributes: with `perShard` where only that lets it mix samples. */
+  #infer(
+    op: Op,
+    inputs: readonly (Tensor | null)[],
+    attributes: Attributes,
+    at: string,
+  ): { readonly types: readonly TensorType[]; readonly attributes: Attributes } {
+    const known = inputs.map((input) => input && { dtype: input.dtype, shape: input.shape });
+    const { perShard, ...own } = attributes;
+    try {
+      return { types: op.infer(known, own, at), attributes: own };
+    } catch (error) {
+      const isAllowed = this.#isPerShard || perShard === true; // the latter in copies
+      if (!isAllowed || !isTuttiError(error) || error.code !== "MIXES_SAMPLES") throw error;
+      return { types: inferAcrossSamples(op, known, own, at, error), attributes: { ...own, perShard: true } };
+    }
+  }
+
+  /** The shape that the first output of an operator would have; throws what `apply` throws. */
+  shapeOf(op: Op, inputs: readonly Tensor[], attributes: Attributes): Shape {
+    return this.#infer(op, inputs, attributes, this.at(op.label ?? op.type)).types[0]!.shape;
+  }
+
   /** Runs `build` with `name` appended to the scope that nodes and messages carry. */
   withScope<T>(name: string, build: () => T): T {
     const outer = this.#scope;
@@ -203,8 +226,9 @@ export class Graph {
   }
 
   /**
-   * Runs `build`, in which reductions may join the samples of the shard. Its nodes carry the attribute `perShard`, which
-   * operators' shape rules look at and ONNX does not know.
+   * Runs `build`, in which the samples of a shard may be mixed: reductions, products, comparisons of all with all. What
+   * comes out then depends on how a batch is cut into shards. A node that does mix samples carries the attribute
+   * `perShard`, which ONNX does not know.
    */
   withPerShard<T>(build: () => T): T {
     const outer = this.#isPerShard;
@@ -284,22 +308,11 @@ export function specialize(traced: Graph, samples: number): GraphCopy {
         graph.apply(
           op,
           inputs.map((input) => (input === null ? null : map[input]!)),
-          Object.fromEntries(
-            Object.entries(attributes).map(([name, attribute]) => [name, resolveAttribute(attribute, samples)]),
-          ),
+          resolveAttributes(attributes, samples),
         ),
       );
       for (const [i, output] of outputs.entries()) map[output] = made[i]!;
     }
   }
   return { graph, map };
-}
-
-function resolveAttribute(attribute: AttributeValue | undefined, samples: number): AttributeValue | undefined {
-  if (typeof attribute !== "object") return attribute;
-  return attribute.map((item) => (isBatchItem(item) ? resolveDim(item, samples) : item)) as AttributeValue;
-}
-
-function isBatchItem(item: Shape[number] | string): item is { readonly timesN: number } {
-  return typeof item !== "string" && isBatch(item);
 }

@@ -45,7 +45,7 @@ function reduction(type: string, label: string, allowed: readonly DType[], gradi
       const { dtype, shape } = inputType(inputs, 0, at);
       expectDType(dtype, allowed, at);
       const axes = reducedAxes(shape, attributes, at);
-      if (attributes.perShard !== true) for (const axis of axes) refuseBatchAxis(shape, axis, at, "reduces", remedy);
+      for (const axis of axes) refuseBatchAxis(shape, axis, at, "reduces", remedy);
       return [{ dtype, shape: reduce(axes, shape, integerAttribute(attributes, "keepdims", at, 1) === 1) }];
     },
     gradient,
