@@ -289,7 +289,7 @@ export class Tensor {
 
   /** One dim may be -1: what is left. A batch axis is kept by writing -1 for it, or the dim itself. */
   reshape(shape: readonly Dim[]): Tensor {
-    const full = ops.reshapedShape(this.shape, shape, this.graph.at("reshape"));
+    const full = this.graph.shapeOf(ops.reshape, [this], { shape });
     return sameShape(full, this.shape) ? this : this.graph.apply(ops.reshape, [this], { shape: full })[0]!;
   }
 
