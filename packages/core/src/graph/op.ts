@@ -51,6 +51,10 @@ export interface Op {
   readonly label?: string;
   /** The first version of ai.onnx that has it, where that is above 18. */
   readonly since?: number;
+  /** The same by operators of ai.onnx 18, for files of a version that lacks it; only with `since`. */
+  lower?(inputs: readonly (Tensor | null)[], attributes: Attributes): readonly Tensor[];
+  /** How many of the outputs are written even if nothing uses them; all of them by default. */
+  readonly requiredOutputs?: number;
   /** "" is ai.onnx; "com.microsoft" for the runtime's own. */
   readonly domain: "" | "com.microsoft";
   /** Number of tensor inputs (not counting "…Input" attributes): [least, most]. */

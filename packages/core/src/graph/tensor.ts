@@ -1,5 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Graph } from "./graph.ts";
+import { LayerMethods } from "./layer-methods.ts";
 import type { Attributes } from "./node.ts";
 import * as ops from "./ops/index.ts";
 import { type Dim, type DType, normalizeAxis, type Shape, sameShape, type TensorType } from "./shape.ts";
@@ -19,7 +20,7 @@ export interface GemmOptions {
  * A symbolic tensor: a value of a graph, without numbers. Methods append operators to the graph; all arithmetic
  * broadcasts as ONNX (NumPy) does. The first axis of a column counts samples.
  */
-export class Tensor {
+export class Tensor extends LayerMethods {
   readonly graph: Graph;
   readonly id: number;
   readonly dtype: DType;
@@ -28,6 +29,7 @@ export class Tensor {
   readonly lossWeight: Tensor | undefined;
 
   constructor(graph: Graph, id: number, type: TensorType, lossWeight?: Tensor) {
+    super();
     this.graph = graph;
     this.id = id;
     this.dtype = type.dtype;

@@ -100,3 +100,9 @@ export function integersAttribute(attributes: Attributes, name: string, at: stri
     return item;
   });
 }
+
+/** Throws SHAPE_MISMATCH unless the attribute is absent or one of the words. */
+export function oneOf(value: Attributes[string], allowed: readonly string[], name: string, at: string): void {
+  if (value === undefined || allowed.some((word) => word === value)) return;
+  throw new TuttiError("SHAPE_MISMATCH", `${at}: ${name} is ${String(value)}, expected ${allowed.join(" or ")}`);
+}

@@ -1,5 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Graph, TypedValues } from "./graph.ts";
+import { lower } from "./lower.ts";
 import type { AttributeValue, Node } from "./node.ts";
 import { attributeKinds, dtypeCodes, encodeModel, type Fields } from "./onnx-proto.ts";
 import type { AttributeKind } from "./op.ts";
@@ -46,10 +47,14 @@ const irVersions: ReadonlyMap<number, number> = new Map([
  * graph has them. The same graph gives the same bytes.
  *
  * N may be unknown: a k·N dim of an input or output is then named after `samplesName`, and where an operator needs it as a
- * number it is computed when the model runs. Throws BAD_OPTION for an unknown opset, or one that lacks an operator.
+ * number it is computed when the model runs. An operator that the version lacks is written with older ones where it has a
+ * rule for that. Throws BAD_OPTION for an unknown opset, or one that lacks an operator without such a rule.
  */
 export function writeOnnx(graph: Graph, options: WriteOptions): Uint8Array<ArrayBuffer> {
-  return new Writer(graph, options).write();
+  const lowered = lower(graph, options.opset);
+  if (lowered === undefined) return new Writer(graph, options).write();
+  const outputs = Object.entries(options.outputs).map(([name, tensor]) => [name, lowered.map[tensor.id]!] as const);
+  return new Writer(lowered.graph, { ...options, outputs: Object.fromEntries(outputs) }).write();
 }
 
 class Writer {
@@ -134,7 +139,7 @@ class Writer {
         this.#names.set(id, this.#constant(type.dtype, staticShape(type.shape), source.values));
       } else if (!written.has(source.node)) {
         written.add(source.node);
-        this.#writeNode(source.node);
+        this.#writeNode(source.node, needed);
       }
     }
     return inputs;
@@ -149,7 +154,7 @@ class Writer {
     }
   }
 
-  #writeNode(node: Node): void {
+  #writeNode(node: Node, needed: ReadonlySet<number>): void {
     const { op, attributes, scope } = node;
     if (op.since !== undefined && this.#options.opset < op.since) {
       throw new TuttiError(
@@ -166,9 +171,13 @@ class Writer {
       else if (value !== undefined) written.push(attributeFields(name, kind, value));
     }
     while (inputs.at(-1) === "") inputs.pop();
+    const isWritten = (id: number, i: number): boolean =>
+      i < (op.requiredOutputs ?? node.outputs.length) || needed.has(id);
+    const outputs = node.outputs.map((id, i) => (isWritten(id, i) ? this.#nameOf(id) : ""));
+    while (outputs.at(-1) === "") outputs.pop();
     this.#nodes.push({
       inputs,
-      outputs: node.outputs.map((id) => this.#nameOf(id)),
+      outputs,
       name: `${scope === "" ? "" : `${scope}/`}${op.type}_${node.outputs[0]}`,
       type: op.type,
       attributes: written,

@@ -3,15 +3,8 @@ import type { Attributes } from "../node.ts";
 import type { Op } from "../op.ts";
 import { normalizeAxis, type Shape, sameShape, shapeToString, staticShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import {
-  expectDType,
-  floats,
-  inputType,
-  integerAttribute,
-  integersAttribute,
-  refuseBatchAxis,
-  sharedDType,
-} from "../type-rules.ts";
+import { inputType, integerAttribute, integersAttribute, refuseBatchAxis, sharedDType } from "../type-rules.ts";
+import { pad } from "./padding.ts";
 import { scatterAlong } from "./scatter.ts";
 
 // dx_i = the part of dy that x_i became
@@ -154,50 +147,6 @@ export const slice: Op = {
     const pads = [...before, ...after];
     return [
       pads.every((pad) => pad === 0) ? gradient : gradient.graph.apply(pad, [gradient], { mode: "constant", pads })[0]!,
-    ];
-  },
-};
-
-// dx = the part of dy that x became
-export const pad: Op = {
-  type: "Pad",
-  label: "pad",
-  domain: "",
-  arity: [1, 1],
-  attributes: { mode: "string", pads: "intsInput", value: "floatInput" },
-  infer(inputs, attributes, at) {
-    const { dtype, shape } = inputType(inputs, 0, at);
-    expectDType(dtype, floats, at);
-    const pads = integersAttribute(attributes, "pads", at) ?? [];
-    if (pads.length !== 2 * shape.length || pads.some((size) => size < 0)) {
-      throw new TuttiError(
-        "SHAPE_MISMATCH",
-        `${at}: pads [${pads.join(",")}] for ${shapeToString(shape)}: expected a count >= 0 before each axis, then after each`,
-      );
-    }
-    if ((attributes.mode ?? "constant") !== "constant")
-      throw new TuttiError("SHAPE_MISMATCH", `${at}: mode ${String(attributes.mode)}, expected constant`);
-    return [
-      {
-        dtype,
-        shape: shape.map((dim, axis) => {
-          const added = pads[axis]! + pads[axis + shape.length]!;
-          if (added === 0) return dim;
-          refuseBatchAxis(shape, axis, at, "adds entries to", "pad another axis");
-          return Number(dim) + added;
-        }),
-      },
-    ];
-  },
-  gradient({ inputs, attributes, dy }) {
-    const shape = staticShape(inputs[0]!.shape);
-    const pads = integersAttribute(attributes, "pads", "gradient") ?? [];
-    return [
-      dy[0]!.graph.apply(slice, [dy[0]!], {
-        starts: shape.map((_, axis) => pads[axis]!),
-        ends: shape.map((size, axis) => pads[axis]! + size),
-        axes: shape.map((_, axis) => axis),
-      })[0]!,
     ];
   },
 };

@@ -2,14 +2,18 @@ import type { CaseTable } from "../gradient-case.ts";
 import { activation } from "./activation.ts";
 import { comparison } from "./comparison.ts";
 import { contraction } from "./contraction.ts";
+import { convolution } from "./convolution.ts";
 import { cumulative } from "./cumulative.ts";
 import { einsum } from "./einsum.ts";
 import { elementwise } from "./elementwise.ts";
 import { extremes } from "./extremes.ts";
 import { indexing } from "./indexing.ts";
 import { losses } from "./loss.ts";
+import { normalization } from "./normalization.ts";
+import { pooling } from "./pooling.ts";
 import { recurrent } from "./recurrent.ts";
 import { reduction } from "./reduction.ts";
+import { resampling } from "./resampling.ts";
 import { scatter } from "./scatter.ts";
 import { shapeOps } from "./shape-ops.ts";
 import { slicing } from "./slicing.ts";
@@ -21,6 +25,10 @@ import { trigonometric } from "./trigonometric.ts";
 export const cases: CaseTable = {
   ...activation,
   ...comparison,
+  ...convolution,
+  ...normalization,
+  ...pooling,
+  ...resampling,
   ...contraction,
   ...cumulative,
   ...einsum,

@@ -29,8 +29,4 @@ export const slicing: CaseTable = {
     },
     { name: "all, axes not named", inputs: [of(2, 3)], attributes: { starts: [0, 0], ends: [2, 3] } },
   ]),
-  ":Pad": twice([
-    { name: "both sides", inputs: [of(2, 3)], attributes: { mode: "constant", pads: [1, 0, 2, 1] } },
-    { name: "with a value", inputs: [of(3)], attributes: { mode: "constant", pads: [1, 1], value: 3 } },
-  ]),
 };
