@@ -39,6 +39,25 @@ describe("operators that would mix samples are refused:", () => {
     "concat along the batch axis": (input) => input([batch, 4]).concat([input([batch, 4])], 0),
     "pad of the batch axis": (input, graph) =>
       graph.apply(operators.get(":Pad")!, [input([batch, 4])], { mode: "constant", pads: [1, 0, 0, 0] }),
+    "product over the batch axis": (input) => input([batch, 3]).prod(0),
+    "length over the batch axis": (input) => input([batch, 3]).l2([0, 1]),
+    "log-sum-exp over everything": (input) => input([batch, 3]).logSumExp(),
+    "argmin over the batch axis": (input) => input([batch, 3]).argmin(0),
+    "running sums over the batch axis": (input) => input([batch, 3]).cumsum(0),
+    "top-k of samples": (input) => input([batch, 3]).topK(1, 0),
+    "split of the batch axis": (input) => input([batch, 3]).split(2),
+    "tiles of the batch axis": (input) => input([batch, 3]).tile([2, 1]),
+    "a triangle of samples": (input) => input([3, batch]).triu(),
+    "einsum that sums over samples": (input) => input([batch, 3]).einsum("bi,bj->ij", [input([batch, 4])]),
+    "einsum of samples by samples": (input) => input([batch, 3]).einsum("bi,ci->bc", [input([batch, 3])]),
+    "gatherND of samples": (input) => input([batch, 4]).gatherND(input([3, 1], "int64")),
+    "gatherND for each sample from a part of each": (input) => input([4, batch]).gatherND(input([batch, 1], "int64")),
+    "cross entropy's mean": (input, graph) =>
+      graph.apply(operators.get(":SoftmaxCrossEntropyLoss")!, [input([batch, 4]), input([batch], "int64")]),
+    "recurrence along samples": (input, graph) =>
+      graph.apply(operators.get(":RNN")!, [input([batch, 5, 3]), input([1, 4, 3]), input([1, 4, 4])], {
+        hidden_size: 4,
+      }),
     "scatter of samples' rows into one table": (input, graph) =>
       graph.apply(operators.get(":ScatterND")!, [input([5, 4]), input([batch, 1], "int64"), input([batch, 4])], {
         reduction: "add",
@@ -84,6 +103,26 @@ describe("operators that keep samples apart are let through:", () => {
     "picking columns of each sample": [(input) => input([batch, 4]).gather(input([2], "int64"), 1), [batch, 2]],
     "one entry of each sample": [(input) => input([batch, 4]).gatherElements(input([batch, 1], "int64")), [batch, 1]],
     "a product for each sample": [(input) => input([batch, 2, 3]).matmul(input([batch, 3, 4])), [batch, 2, 4]],
+    "cross entropy of each sample": [
+      (input) =>
+        input([batch]).graph.apply(
+          operators.get(":SoftmaxCrossEntropyLoss")!,
+          [input([batch, 4]), input([batch], "int64")],
+          { reduction: "none" },
+        )[0]!,
+      [batch],
+    ],
+    "einsum within each sample": [
+      (input) => input([batch, 2, 3]).einsum("bij,bkj->bik", [input([batch, 5, 3])]),
+      [batch, 2, 5],
+    ],
+    "entries of each sample by its index tuples": [
+      (input) =>
+        input([batch]).graph.apply(operators.get(":GatherND")!, [input([batch, 4]), input([batch, 1], "int64")], {
+          batch_dims: 1,
+        })[0]!,
+      [batch],
+    ],
     "one-hot labels": [(input) => input([batch], "int64").oneHot(10), [batch, 10]],
   };
   for (const [name, [make, shape]] of Object.entries(allowed)) {

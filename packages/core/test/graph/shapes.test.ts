@@ -1,36 +1,12 @@
 import { isTuttiError } from "@tutti/core/errors";
-import { batch, Graph, resolveDim, type Shape, specialize, type Tensor, type TypedValues } from "@tutti/core/graph";
+import { batch, Graph, type Shape, type Tensor } from "@tutti/core/graph";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { runGraph } from "./run-graph.ts";
+import { expectEngineShape } from "./expect-engine-shape.ts";
 
-const samples = 3;
 const dim = fc.integer({ min: 1, max: 4 });
 const shapes = fc.array(dim, { minLength: 1, maxLength: 4 });
 const runs = { numRuns: 40, seed: 7 };
-
-function zeros(shape: readonly number[]): Float32Array<ArrayBuffer> {
-  return new Float32Array(shape.reduce((product, size) => product * size, 1));
-}
-
-/** Traces with k·N axes, specialises, and asks the engine what shape it gets. */
-async function expectEngineShape(
-  inputs: Readonly<Record<string, Shape>>,
-  build: (tensors: readonly Tensor[]) => Tensor,
-): Promise<void> {
-  const traced = new Graph();
-  const y = build(
-    Object.entries(inputs).map(([name, shape]) => traced.input("column", name, { dtype: "float32", shape })),
-  );
-  const { graph, map } = specialize(traced, samples);
-  const out = map[y.id]!;
-  const feeds: Record<string, TypedValues> = {};
-  for (const [name, shape] of Object.entries(inputs))
-    feeds[name] = zeros(shape.map((size) => resolveDim(size, samples)));
-  const { dims } = (await runGraph(graph, { out }, feeds)).out!;
-  expect(out.shape).toEqual(dims);
-  expect(y.shape.map((size) => resolveDim(size, samples))).toEqual(dims);
-}
 
 describe("shape rules agree with the engine, with N unknown and known:", () => {
   test("broadcasting", () =>
