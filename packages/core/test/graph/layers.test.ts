@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { elementCount, Graph, gradients, operators } from "@tutti/core/graph";
+import { describe, expect, test } from "vitest";
+import { runGraph } from "./run-graph.ts";
+
+interface Recorded {
+  readonly name: string;
+  readonly op: string;
+  readonly attributes: Readonly<Record<string, number | string | number[]>>;
+  readonly inputs: readonly { readonly shape: readonly number[]; readonly kind: keyof typeof formulas }[];
+  readonly y: { readonly shape: readonly number[]; readonly values: readonly number[] };
+  readonly gradients: readonly (readonly number[])[];
+}
+
+/** Those of test/parity/layers.py. */
+const formulas = {
+  mixed: (i: number, k: number) => (((i * 37 + k * 11) % 41) - 20) / 8,
+  positive: (i: number, k: number) => (((i * 37 + k * 11) % 41) + 4) / 8,
+  tied: (i: number) => ((i * i * 7 + i) % 3) - 1,
+  constant: () => 1,
+} as const;
+
+function make(shape: readonly number[], kind: keyof typeof formulas, k: number): Float32Array {
+  return Float32Array.from({ length: elementCount(shape) }, (_, i) => formulas[kind](i, k));
+}
+
+/** ‖a - b‖/‖b‖ */
+function distance(a: ArrayLike<number>, b: readonly number[]): number {
+  expect(a.length).toBe(b.length);
+  const norm = (list: readonly number[]): number => Math.sqrt(list.reduce((sum, value) => sum + value * value, 0));
+  return norm(b.map((value, i) => value - a[i]!)) / norm(b);
+}
+
+const recorded: readonly Recorded[] = JSON.parse(readFileSync(new URL("./layers.json", import.meta.url), "utf8"));
+
+describe("forward and backward are PyTorch 1.13's:", () => {
+  for (const item of recorded) {
+    test(item.name, async () => {
+      const graph = new Graph();
+      const inputs = item.inputs.map(({ shape }, k) => graph.input("parameter", `x${k}`, { dtype: "float32", shape }));
+      const feeds = Object.fromEntries(item.inputs.map(({ shape, kind }, k) => [`x${k}`, make(shape, kind, k)]));
+      const y = graph.apply(operators.get(item.op)!, inputs, item.attributes)[0]!;
+      expect(y.shape).toEqual(item.y.shape);
+      const dy = graph.constant(make(item.y.shape, "mixed", 5), item.y.shape, "float32");
+      const made = gradients(y.mul(dy), inputs);
+      const outputs = Object.fromEntries(made.map((gradient, k) => [`d${k}`, gradient!]));
+      const results = await runGraph(graph, { y, ...outputs }, feeds);
+      const worst = [item.y.values, ...item.gradients].map((values, i) =>
+        distance(results[i === 0 ? "y" : `d${i - 1}`]!.values as Float32Array, values),
+      );
+      expect(Math.max(...worst)).toBeLessThan(1e-6);
+    });
+  }
+});
