@@ -173,6 +173,10 @@ export const gelu: Op = {
     }
     return sameAsInput(single)(inputs, attributes, at);
   },
+  lower([x], attributes) {
+    const half = x!.mul(0.5);
+    return [half.mul((attributes.approximate === "tanh" ? geluTanh(x!) : x!.mul(Math.SQRT1_2).erf()).add(1))];
+  },
   gradient: unary((x, _y, dy, attributes) =>
     dy.mul(attributes.approximate === "tanh" ? geluTanhSlope(x) : geluErfSlope(x)),
   ),
@@ -183,16 +187,24 @@ function geluErfSlope(x: Tensor): Tensor {
   return below.add(x.mul(gaussian(x, -0.5)).mul(1 / Math.sqrt(2 * Math.PI)));
 }
 
-function geluTanhSlope(x: Tensor): Tensor {
-  const c = 0.044715;
-  const scale = Math.sqrt(2 / Math.PI);
-  const square = x.mul(x);
-  const t = square
-    .mul(c * scale)
-    .add(scale)
+const cubic = 0.044715;
+const geluScale = Math.sqrt(2 / Math.PI);
+
+function geluTanh(x: Tensor): Tensor {
+  return x
+    .mul(x)
+    .mul(cubic * geluScale)
+    .add(geluScale)
     .mul(x)
     .tanh();
-  const slope = square.mul(3 * c * scale).add(scale);
+}
+
+function geluTanhSlope(x: Tensor): Tensor {
+  const t = geluTanh(x);
+  const slope = x
+    .mul(x)
+    .mul(3 * cubic * geluScale)
+    .add(geluScale);
   const rest = oneMinus(t.mul(t)).mul(x).mul(slope);
   return t.add(1).add(rest).mul(0.5);
 }

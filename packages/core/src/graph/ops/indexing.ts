@@ -129,5 +129,3 @@ export const oneHot: Op = {
   },
   gradient: "zero",
 };
-
-export { scatterElements } from "./scatter.ts";

@@ -109,6 +109,7 @@ export const negativeLogLikelihoodLoss: Op = {
 export const softmaxCrossEntropyLoss: Op = {
   type: "SoftmaxCrossEntropyLoss",
   label: "softmaxCrossEntropyLoss",
+  requiredOutputs: 1,
   domain: "",
   arity: [2, 3],
   attributes,

@@ -4,7 +4,7 @@ import type { Op } from "../op.ts";
 import { elementCount, sameShape, shapeToString, staticShape, type TensorType } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectDType, floats, inputType, integerAttribute, integersAttribute } from "../type-rules.ts";
-import { scatterElements } from "./indexing.ts";
+import { scatterElements } from "./scatter.ts";
 import { extent, placesOf, refuseSamples, spatialSizes, type Window, type WindowOptions, windowOf } from "./window.ts";
 
 export interface MaxPoolOptions extends WindowOptions {
