@@ -3,23 +3,34 @@ import { hostname } from "node:os";
 import type { Coordinator } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import { engineVersion, numericClass, openLanes } from "@tutti/core/engine";
+import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { connectionPair } from "@tutti/core/wire";
 import { Worker, WorkerMemory } from "@tutti/worker";
 
 /** A worker in this process (`workers: 0`): the same logic over a connection without sockets. Returns how to end it. */
-export async function inProcessWorker(coordinator: Coordinator, lanesCount: number, log: (line: string) => void): Promise<() => Promise<void>> {
+export async function inProcessWorker(
+  coordinator: Coordinator,
+  lanesCount: number,
+  log: (line: string) => void,
+): Promise<() => Promise<void>> {
   const arena = new Arena();
   const lanes = await openLanes({ arena, count: lanesCount });
   const { coordinatorEnd, workerEnd } = connectionPair();
   const worker = new Worker({
     connection: workerEnd,
     lanes,
-    memory: new WorkerMemory(arena),
+    memory: new WorkerMemory(computeMemory(arena)),
     clock: systemClock(),
     checkProgram: () => {}, // made by this very process
     numericClass: (task) => numericClass({ ...task, lanes, arena }),
-    identity: { instance: randomUUID(), host: hostname(), pid: process.pid, engine: `onnxruntime ${engineVersion()}`, node: process.version },
+    identity: {
+      instance: randomUUID(),
+      host: hostname(),
+      pid: process.pid,
+      engine: `onnxruntime ${engineVersion()}`,
+      node: process.version,
+    },
     log,
   });
   coordinator.accept(coordinatorEnd);

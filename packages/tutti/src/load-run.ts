@@ -27,7 +27,10 @@ export async function loadRunFile(path: string): Promise<{ definition: RunDefini
     throw new TuttiError("BAD_RUN_FILE", `${path}${placeIn(file, error)}: ${message}`, {}, { cause: error });
   }
   if (!isRunDefinition(exported)) {
-    throw new TuttiError("BAD_RUN_FILE", `${path}: expected \`export default defineRun({ … })\`, found ${exported === undefined ? "no default export" : typeof exported}`);
+    throw new TuttiError(
+      "BAD_RUN_FILE",
+      `${path}: expected \`export default defineRun({ … })\`, found ${exported === undefined ? "no default export" : typeof exported}`,
+    );
   }
   return { definition: exported, directory: dirname(file) };
 }

@@ -1,0 +1,65 @@
+import type { Clock } from "@tutti/core/clock";
+import type { ValidationEvent } from "@tutti/core/events";
+import type { Dealer } from "./dealer.ts";
+import { EvaluationRound } from "./evaluation-round.ts";
+import type { Membership } from "./membership.ts";
+import type { Signal } from "./signal.ts";
+import { finishMetrics, type PreparedShard, type TrainingRun } from "./training-run.ts";
+
+/** The last validation's figures: "loss" and every metric. */
+export type Validation = Readonly<Record<string, number>>;
+
+export interface ValidatorParts {
+  readonly run: TrainingRun;
+  readonly clock: Clock;
+  readonly generation: number;
+  readonly membership: Membership;
+  readonly dealer: Dealer;
+  readonly changed: Signal;
+  /** Waits, unless the run fails first. */
+  readonly orFailure: <T>(promise: Promise<T> | T) => Promise<T>;
+}
+
+/** Runs the validation data over the workers: every shard is one lease, dealt as workers have room. */
+export class Validator {
+  readonly #parts: ValidatorParts;
+
+  constructor(parts: ValidatorParts) {
+    this.#parts = parts;
+  }
+
+  /** @param step whose parameters all active workers hold. */
+  async validate(number: number, step: number): Promise<{ event: ValidationEvent; round: EvaluationRound }> {
+    const { run, clock, generation, membership, dealer, changed, orFailure } = this.#parts;
+    const evaluation = run.evaluation!;
+    const startedMs = clock.now();
+    const scalarsLength = run.programs.find(({ mode }) => mode === "evaluate")!.scalars.length;
+    const atHand = new Map<number, PreparedShard>();
+    const round = new EvaluationRound(number, step, evaluation, scalarsLength, (shard) => {
+      atHand.delete(shard);
+      changed.notify();
+    });
+    dealer.open(round, (shard) => atHand.get(shard));
+    for (let shard = 0; shard < evaluation.shards; shard++) {
+      const prepared = await orFailure(evaluation.read(shard));
+      while (!membership.active.some((member) => round.leases.heldBy(member) <= member.lanes))
+        await orFailure(changed.wait());
+      atHand.set(shard, prepared);
+      dealer.dealOrphans();
+    }
+    while (!round.isComplete) await orFailure(changed.wait());
+    for (const member of membership.active) member.send({ type: "release", generation, round: round.number });
+    dealer.close(membership.all, evaluation.shards);
+    const sums = round.sums();
+    const event: ValidationEvent = {
+      type: "validation",
+      step,
+      epoch: Math.floor((step - 1) / run.stepsPerEpoch),
+      loss: sums[0]! / sums[1]!,
+      metrics: { ...finishMetrics(evaluation.metrics, sums), ...evaluation.finishCollected(round.collected) },
+      samples: evaluation.samples,
+      wallMs: clock.now() - startedMs,
+    };
+    return { event, round };
+  }
+}
