@@ -1,9 +1,11 @@
 import { TuttiError } from "../errors/index.ts";
 import { isBatch, sameDim, sameShape, shapeToString, type Tensor } from "../graph/index.ts";
+import { requirePositive } from "./sizes.ts";
+
+// No loss reduces over samples: that is done once, over the global batch.
 
 /**
- * Mean squared error of each sample: (prediction − target)², averaged over all axes but the first. Not reduced over
- * samples: that is done once, over the global batch.
+ * Mean squared error of each sample: (prediction − target)², averaged over all axes but the first.
  *
  * @param prediction float32 [k·N, …].
  * @param target of the same dtype and shape.
@@ -11,57 +13,110 @@ import { isBatch, sameDim, sameShape, shapeToString, type Tensor } from "../grap
  * @throws TuttiError SHAPE_MISMATCH.
  */
 export function mse(prediction: Tensor, target: Tensor): Tensor {
-  const at = prediction.graph.at("nn.mse");
-  if (prediction.dtype !== "float32" || target.dtype !== "float32" || !sameShape(prediction.shape, target.shape)) {
-    const found = [prediction, target].map((tensor) => `${tensor.dtype}${shapeToString(tensor.shape)}`);
-    throw new TuttiError(
-      "SHAPE_MISMATCH",
-      `${at}: expected prediction and target as float32 of one shape, found ${found.join(" and ")}; use .reshape or .cast`,
-    );
-  }
-  const difference = prediction.sub(target);
-  const squares = difference.mul(difference);
-  return squares.rank <= 1 ? squares : squares.mean(squares.shape.slice(1).map((_, axis) => axis + 1));
+  const difference = differenceOf("mse", prediction, target);
+  return perSample(difference.mul(difference));
+}
+
+/** Mean absolute error of each sample; arguments, result and errors as for `mse`. The gradient at 0 is 0. */
+export function l1(prediction: Tensor, target: Tensor): Tensor {
+  return perSample(differenceOf("l1", prediction, target).abs());
 }
 
 /**
- * Cross-entropy −log softmax(logits)[label] of each sample or token, PyTorch's cross_entropy with reduction "none".
- * Right for large logits and for −∞ in classes that are not the label.
- *
- * @param logits float32 [k·N, C, …], the classes on axis 1.
- * @param labels integers [k·N, …] in [0, C); a column's are checked when the batch is read (DATA_INVALID); computed
- *   ones outside are refused by the engine.
- * @returns float32 [k·N, …].
- * @throws TuttiError SHAPE_MISMATCH.
+ * Huber's loss (1964) of each sample, averaged as in `mse`: ½d² while |d| < δ, else δ(|d| − ½δ), as torch's huber_loss.
+ * Throws BAD_OPTION unless delta > 0.
  */
-export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const at = logits.graph.at("nn.crossEntropy");
-  const classes = logits.shape[1];
-  const rest = logits.shape.filter((_, axis) => axis !== 1);
-  if (logits.dtype !== "float32" || classes === undefined || isBatch(classes) || !sameShape(rest, labels.shape)) {
-    throw new TuttiError(
-      "SHAPE_MISMATCH",
-      `${at}: expected logits float32[N,C,…] and labels [N,…], found ${logits.dtype}${shapeToString(logits.shape)} and ${labels.dtype}${shapeToString(labels.shape)}${labelHint(logits, labels)}`,
-    );
-  }
-  if (!/^u?int/.test(labels.dtype)) {
-    throw new TuttiError(
-      "SHAPE_MISMATCH",
-      `${at}: expected integer labels, found ${labels.dtype}; declare the column as an integer`,
-    );
-  }
-  const indices = labels.cast("int64");
-  // Negative indices would count from the end.
-  const inRange = indices.less(0).where(logits.graph.scalar(classes, "int64"), indices);
-  return logits.logSoftmax(1).gatherElements(inRange.unsqueeze(1), 1).squeeze(1).neg();
+export function huber(prediction: Tensor, target: Tensor, options: { readonly delta?: number } = {}): Tensor {
+  const { delta = 1 } = options;
+  requirePositive("nn.huber: delta", delta);
+  const distance = differenceOf("huber", prediction, target).abs();
+  const near = distance.minimum(delta);
+  return perSample(near.mul(distance.sub(near.mul(0.5))));
 }
 
-function labelHint(logits: Tensor, labels: Tensor): string {
-  const trailing = labels.shape[1];
-  if (labels.rank === 2 && logits.rank === 2 && trailing === 1)
-    return "; use labels.flatten(0) or a column without that axis";
-  if (logits.rank === 3 && labels.rank === 2 && trailing !== undefined && sameDim(trailing, logits.shape[1]!)) {
-    return "; the classes are axis 1: flatten tokens into the first axis, or transpose";
+/** ½d²/β while |d| < β, else |d| − ½β, as torch's smooth_l1_loss: `huber` with delta β, divided by β. */
+export function smoothL1(prediction: Tensor, target: Tensor, options: { readonly beta?: number } = {}): Tensor {
+  const { beta = 1 } = options;
+  requirePositive("nn.smoothL1: beta", beta);
+  return huber(prediction, target, { delta: beta }).div(beta);
+}
+
+/**
+ * Kullback-Leibler divergence Σ target·(log target − input) of each sample, summed over all axes but the first (torch's
+ * kl_div with reduction "batchmean" once averaged); 0 where the target is 0.
+ *
+ * @param input log-probabilities, float32 [k·N, …]. @param target probabilities of the same shape, or their logarithms.
+ */
+export function klDiv(input: Tensor, target: Tensor, options: { readonly logTarget?: boolean } = {}): Tensor {
+  expectSame("klDiv", input, target);
+  if (options.logTarget === true) return rowSum(target.exp().mul(target.sub(input)));
+  const { graph } = input;
+  const [zero, one] = [graph.scalar(0, "float32"), graph.scalar(1, "float32")];
+  const isPositive = target.greater(0);
+  return rowSum(target.mul(isPositive.where(isPositive.where(target, one).log().sub(input), zero)));
+}
+
+/**
+ * max(0, margin − target·score) of each sample, averaged as in `mse`. @param target −1 or 1, float32.
+ * The gradient is 0 at the margin.
+ */
+export function hinge(score: Tensor, target: Tensor, options: { readonly margin?: number } = {}): Tensor {
+  expectSame("hinge", score, target);
+  const { margin = 1 } = options;
+  return perSample(score.mul(target).neg().add(margin).relu());
+}
+
+/**
+ * Loss of pairs by the cosine of their angle, as torch's cosine_embedding_loss: 1 − cos for target 1, max(0, cos − margin)
+ * for target −1. @param a @param b float32 [k·N, n]. @param target float32 [k·N]. @returns float32 [k·N].
+ */
+export function cosineEmbedding(
+  a: Tensor,
+  b: Tensor,
+  target: Tensor,
+  options: { readonly margin?: number } = {},
+): Tensor {
+  expectSame("cosineEmbedding", a, b);
+  const { margin = 0 } = options;
+  if (a.rank !== 2 || target.rank !== 1 || !sameDim(a.shape[0]!, target.shape[0]!) || target.dtype !== "float32") {
+    throw mismatch("cosineEmbedding", "float32[N,n] twice and a target float32[N]", [a, b, target]);
   }
-  return "";
+  const squares = (x: Tensor): Tensor => x.mul(x).sum(1).add(1e-12); // PyTorch's
+  const cosine = a
+    .mul(b)
+    .sum(1)
+    .div(squares(a).mul(squares(b)).sqrt());
+  return target.greater(0).where(cosine.neg().add(1), cosine.sub(margin).relu());
+}
+
+function differenceOf(name: string, prediction: Tensor, target: Tensor): Tensor {
+  expectSame(name, prediction, target);
+  return prediction.sub(target);
+}
+
+/** Throws SHAPE_MISMATCH unless both are float32 of one shape. */
+export function expectSame(name: string, a: Tensor, b: Tensor): void {
+  if (a.dtype === "float32" && b.dtype === "float32" && sameShape(a.shape, b.shape)) return;
+  throw mismatch(name, "prediction and target as float32 of one shape", [a, b], "; use .reshape or .cast");
+}
+
+export function mismatch(name: string, expected: string, found: readonly Tensor[], hint = ""): TuttiError {
+  const shapes = found.map((tensor) => `${tensor.dtype}${shapeToString(tensor.shape)}`);
+  return new TuttiError(
+    "SHAPE_MISMATCH",
+    `${found[0]!.graph.at(`nn.${name}`)}: expected ${expected}, found ${shapes.join(" and ")}${hint}`,
+  );
+}
+
+/** [k·N, …] → [k·N], the mean over the other axes. */
+export function perSample(values: Tensor): Tensor {
+  return values.rank <= 1 ? values : values.mean(behindSamples(values));
+}
+
+function rowSum(values: Tensor): Tensor {
+  return values.rank <= 1 ? values : values.sum(behindSamples(values));
+}
+
+function behindSamples({ shape }: Tensor): readonly number[] {
+  return shape.flatMap((dim, axis) => (axis === 0 || isBatch(dim) ? [] : [axis]));
 }

@@ -30,3 +30,8 @@ export function perAxis(
   }
   return list;
 }
+
+/** Throws BAD_OPTION unless `value` is above 0. */
+export function requirePositive(name: string, value: number): void {
+  if (!(value > 0)) throw new TuttiError("BAD_OPTION", `${name}: expected a number above 0, found ${value}`);
+}

@@ -39,7 +39,7 @@ export function updateRunningStatistics(
 ): boolean {
   const values = samples * valuesPerSample;
   const share = momentum ?? 1 / step;
-  let isFinite = true;
+  let allFinite = true;
   for (let channel = 0; channel < length; channel++) {
     const running = current[mean + channel]!;
     const sum = sums[mean + channel]!;
@@ -47,7 +47,7 @@ export function updateRunningStatistics(
     const batchVariance = Math.max(0, sums[variance + channel]! - sum * shift) / (values - 1);
     next[mean + channel] = (1 - share) * running + share * (running + shift);
     next[variance + channel] = (1 - share) * current[variance + channel]! + share * batchVariance;
-    isFinite &&= Number.isFinite(next[mean + channel]!) && Number.isFinite(next[variance + channel]!);
+    allFinite &&= Number.isFinite(next[mean + channel]!) && Number.isFinite(next[variance + channel]!);
   }
-  return isFinite;
+  return allFinite;
 }
