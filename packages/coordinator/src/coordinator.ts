@@ -506,11 +506,11 @@ export class Coordinator {
 
   #begin(): void {
     this.#state = "training";
-    const { definitionDigest, shards, seed, batchSize, stepsPerEpoch, totalSteps, layout } = this.#run;
+    const { definitionDigest, shards, seed, batchSize, stepsPerEpoch, totalSteps, trainable } = this.#run;
     this.#emit({
       type: "run",
       definitionDigest,
-      parameters: layout.entries.reduce((sum, { length }) => sum + length, 0),
+      parameters: trainable.entries.reduce((sum, { length }) => sum + length, 0),
       shards,
       seed,
       batchSize,

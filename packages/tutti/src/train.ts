@@ -174,6 +174,10 @@ async function runTraining(
       for (const { reason } of output.damaged)
         emit({ type: "notice", message: `${reason}; going on from an older checkpoint` });
     }
+    if (compiled.perShard.length > 0) {
+      const message = `${compiled.perShard.join(", ")}: computed from the samples of each shard, so the result depends on \`shards\` (${compiled.shards}), though not on workers`;
+      emit({ type: "notice", message });
+    }
     const coordinator = new Coordinator(
       run,
       output?.resumed === undefined ? freshStart(compiled) : startFrom(output.resumed, compiled),
