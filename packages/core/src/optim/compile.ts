@@ -1,24 +1,13 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Kernels } from "../kernels/kernels.ts";
-import { AdagradRule } from "./adagrad.ts";
 import { checkOptimizer, type OptimizerDefinition } from "./definition.ts";
-import { RmspropRule } from "./rmsprop.ts";
-import { SgdRule } from "./sgd.ts";
+import type { PlateauState, ReduceOnPlateau } from "./plateau.ts";
+import { type LimitedRows, type OptimizerLayout, ruleOf, type Segment, segmentsOf } from "./segments.ts";
 import { checkRange, type Slot, type UpdateRange, type UpdateRule } from "./update.ts";
+import { averageDecay, type WeightAverage } from "./weight-average.ts";
 
-/** The flat float32 vector that holds all parameters; entries start on 16 floats, the gaps are zero and stay zero. */
-export interface OptimizerLayout {
-  /** A multiple of 16. */
-  readonly totalFloats: number;
-  readonly entries: readonly { readonly name: string; readonly offset: number; readonly length: number }[];
-}
-
-/** A stretch of the layout that one rule updates; segments are in order and cover the layout. */
-interface Segment {
-  readonly begin: number;
-  readonly end: number;
-  readonly rule: UpdateRule;
-}
+/** Passes that follow each other over the same floats go block by block, so that the next finds them in the cache. */
+const blockFloats = 8192;
 
 /** Checks the definition and fits it to the layout. Throws TuttiError BAD_OPTION for a bad definition. */
 export function compileOptimizer(definition: OptimizerDefinition, layout: OptimizerLayout): CompiledOptimizer {
@@ -27,16 +16,27 @@ export function compileOptimizer(definition: OptimizerDefinition, layout: Optimi
 
 /**
  * An optimizer as a pure function (t, gradient) → t + 1 over the flat layout. It keeps no numbers: the state lies in the
- * caller's slots. Disjoint ranges may be updated in any order, with the same bits as in one call.
+ * caller's slots. Ranges may be updated in any order, with the same bits as in one call.
  */
 export class CompiledOptimizer {
   /** The state vectors to keep beside the parameters, `totalFloats` float32 each; padding gets the initial value too. */
   readonly slots: readonly Slot[];
-  /** Whether `update` needs `clipScale` of the whole gradient's norm, a barrier; otherwise clipScale is 1. */
+  /**
+   * Which slot holds the average of the weights, for validation, export and predict; undefined without `ema`. Before the first
+   * update it holds zeros: the average is then the parameters themselves.
+   */
+  readonly averageSlot: number | undefined;
+  /**
+   * Whether `update` has to wait until the whole gradient is final, and takes the `clipScale` of its norm: a barrier, for
+   * clipNorm and maxNorm. Otherwise each range is updated as soon as its own gradient is final, with clipScale 1.
+   */
   readonly needsGlobalNorm: boolean;
+  /** What `nextPlateau` takes after each validation; its state goes into `update` and `learningRate`. */
+  readonly reduceOnPlateau: ReduceOnPlateau | null;
   readonly #clipNorm: number | null;
+  readonly #average: WeightAverage | null;
   readonly #totalFloats: number;
-  readonly #first: UpdateRule;
+  readonly #rule: UpdateRule;
   readonly #segments: readonly Segment[];
 
   constructor(definition: OptimizerDefinition, layout: OptimizerLayout) {
@@ -44,16 +44,24 @@ export class CompiledOptimizer {
       throw new TuttiError("INTERNAL", `A layout has a multiple of 16 floats, found ${layout.totalFloats}.`);
     }
     this.#totalFloats = layout.totalFloats;
-    this.#first = ruleOf(definition);
-    this.#segments = [{ begin: 0, end: layout.totalFloats, rule: this.#first }];
-    this.slots = this.#first.slots;
+    this.#rule = ruleOf(definition);
+    this.#segments = segmentsOf(definition, layout);
+    this.#average = definition.ema;
+    this.averageSlot = definition.ema === null ? undefined : this.#rule.slots.length;
+    const average = definition.ema === null ? [] : [{ name: "average", initialValue: 0 }];
+    this.slots = [...this.#rule.slots, ...average];
     this.#clipNorm = definition.clipNorm;
-    this.needsGlobalNorm = definition.clipNorm !== null;
+    this.needsGlobalNorm = definition.clipNorm !== null || this.#segments.some(({ rows }) => rows !== null);
+    this.reduceOnPlateau = definition.reduceOnPlateau;
   }
 
-  /** The rate of update `step` (1, 2, …): a schedule or lrDecay in float64, rounded once to float32. */
-  learningRate(step: number): number {
-    return Math.fround(this.#first.rate(step));
+  /**
+   * The rate of update `step` (1, 2, …) for parameters of no group: a schedule or lrDecay in float64, rounded once to
+   * float32. With `reduceOnPlateau` also a function of its state, otherwise TuttiError INTERNAL.
+   */
+  learningRate(step: number, plateau?: PlateauState): number {
+    this.#checkPlateau(plateau);
+    return Math.fround(this.#rule.rate(step, plateau));
   }
 
   /**
@@ -69,26 +77,73 @@ export class CompiledOptimizer {
   }
 
   /**
-   * Computes floats [begin, end) of generation t + 1 from t and the gradient's sum, in one pass. Allocates nothing.
-   * Throws TuttiError INTERNAL for a range or address out of line.
+   * Computes floats [begin, end) of generation t + 1 from t and the gradient's sum. Allocates nothing. With maxNorm the range is
+   * widened to whole rows: floats beside it are written as well, in the end with the bits that their own range gives
+   * them. Throws TuttiError INTERNAL for a range or address out of line.
    */
   update(kernels: Kernels, range: UpdateRange): void {
     checkRange(range, this.#totalFloats, this.slots.length);
+    this.#checkPlateau(range.plateau);
     for (const segment of this.#segments) {
       const begin = Math.max(segment.begin, range.begin);
       const end = Math.min(segment.end, range.end);
-      if (begin < end) segment.rule.update(kernels, range, begin, end);
+      if (begin >= end) continue;
+      if (segment.rows !== null) this.#updateRows(kernels, range, segment, segment.rows, begin, end);
+      else if (this.#average === null) segment.rule.update(kernels, range, begin, end);
+      else this.#updateAveraged(kernels, range, segment, this.#average, begin, end);
     }
   }
-}
 
-function ruleOf(definition: OptimizerDefinition): UpdateRule {
-  switch (definition.kind) {
-    case "sgd":
-      return new SgdRule(definition);
-    case "adagrad":
-      return new AdagradRule(definition);
-    case "rmsprop":
-      return new RmspropRule(definition);
+  #updateAveraged(
+    kernels: Kernels,
+    range: UpdateRange,
+    { rule }: Segment,
+    average: WeightAverage,
+    begin: number,
+    end: number,
+  ): void {
+    for (let at = begin; at < end; at += blockFloats) {
+      const blockEnd = Math.min(end, at + blockFloats);
+      rule.update(kernels, range, at, blockEnd);
+      this.#averageWeights(kernels, range, average, at, blockEnd);
+    }
+  }
+
+  #updateRows(
+    kernels: Kernels,
+    range: UpdateRange,
+    segment: Segment,
+    { count, rowFloats, maxNorm, periodFloats }: LimitedRows,
+    begin: number,
+    end: number,
+  ): void {
+    const blockPeriods = Math.max(1, Math.floor(blockFloats / periodFloats));
+    const periods = Math.ceil((end - segment.begin) / periodFloats);
+    const firstPeriod = Math.floor((begin - segment.begin) / periodFloats);
+    const rowsPerPeriod = periodFloats / rowFloats;
+    for (let period = firstPeriod; period < periods; period += blockPeriods) {
+      const endPeriod = Math.min(periods, period + blockPeriods);
+      const at = segment.begin + period * periodFloats;
+      const blockEnd = Math.min(segment.end, segment.begin + endPeriod * periodFloats);
+      segment.rule.update(kernels, range, at, blockEnd);
+      const firstRow = period * rowsPerPeriod;
+      const rows = Math.min(count, endPeriod * rowsPerPeriod) - firstRow;
+      if (rows > 0) kernels.raw.limitRows(range.to.parameters + at * 4, rows, rowFloats, maxNorm);
+      if (this.#average !== null) this.#averageWeights(kernels, range, this.#average, at, blockEnd);
+    }
+  }
+
+  #averageWeights({ raw }: Kernels, range: UpdateRange, average: WeightAverage, begin: number, end: number): void {
+    const { from, to, step } = range;
+    const slot = this.averageSlot!;
+    const decay = averageDecay(average, step);
+    const byte = begin * 4;
+    const value = to.parameters + byte;
+    raw.average(end - begin, value, from.slots[slot]! + byte, to.slots[slot]! + byte, decay, 1 - decay);
+  }
+
+  #checkPlateau(plateau: PlateauState | undefined): void {
+    if (this.reduceOnPlateau === null || plateau !== undefined) return;
+    throw new TuttiError("INTERNAL", "An optimizer with reduceOnPlateau needs its state for every update.");
   }
 }

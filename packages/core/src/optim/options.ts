@@ -3,17 +3,22 @@ import { TuttiError } from "../errors/index.ts";
 /** Returns `found` as it is, or throws TuttiError BAD_OPTION; `where` names the option. */
 export type OptionReader<Value> = (where: string, found: unknown) => Value;
 
+/** A reader for every option. */
+export type Readers<Options> = { readonly [Name in keyof Options]-?: OptionReader<Options[Name]> };
+
 /**
- * Reads every option of `found` and returns a copy without `kind`. Nothing is coerced. Throws TuttiError BAD_OPTION for
- * an option that is unknown, missing or out of range, with its name, what was expected and what was found.
+ * Reads every option of `found` and returns a copy without `kind` and `others`, options which the caller reads elsewhere.
+ * Nothing is coerced. Throws TuttiError BAD_OPTION for an option that is unknown, missing or out of range, with its name,
+ * what was expected and what was found.
  */
 export function readOptions<Options extends object>(
   where: string,
   found: object,
-  readers: { readonly [Name in keyof Options]-?: OptionReader<Options[Name]> },
+  readers: Readers<Options>,
+  others: readonly string[] = [],
 ): Options {
   const given = new Map<string, unknown>(Object.entries(found));
-  const names = Object.keys(readers);
+  const names = [...Object.keys(readers), ...others];
   for (const name of given.keys()) {
     if (name === "kind" || names.includes(name)) continue;
     throw new TuttiError("BAD_OPTION", `${where} has no option ${name}; its options are ${names.join(", ")}.`, {
@@ -46,6 +51,19 @@ export const positiveOrNull: OptionReader<number | null> = (where, found) =>
 
 export const fraction: OptionReader<number> = (where, found) =>
   isFloat(found) && found >= 0 && found <= 1 ? found : refuse(where, "a number of 0 to 1", found);
+
+export const fractionBelowOne: OptionReader<number> = (where, found) =>
+  isFloat(found) && found >= 0 && Math.fround(found) < 1
+    ? found
+    : refuse(where, "a number of at least 0 and below 1 (as a float32)", found);
+
+export const positiveCount: OptionReader<number> = (where, found) =>
+  typeof found === "number" && Number.isSafeInteger(found) && found >= 1
+    ? found
+    : refuse(where, "an integer of at least 1", found);
+
+export const text: OptionReader<string> = (where, found) =>
+  typeof found === "string" && found !== "" ? found : refuse(where, "a text that is not empty", found);
 
 export const count: OptionReader<number> = (where, found) =>
   typeof found === "number" && Number.isSafeInteger(found) && found >= 0

@@ -1,8 +1,48 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { RmspropDefinition } from "./definition.ts";
-import { epsilonInside, epsilonOutside } from "./epsilon.ts";
+import {
+  checkDefinition,
+  type Definition,
+  type Given,
+  type RuleOptions,
+  ruleDefaults,
+  ruleReaders,
+  sharedDefaults,
+} from "./common-options.ts";
+import { type EpsilonOptions, epsilonInside, epsilonOutside, epsilonReaders } from "./epsilon.ts";
 import { GradientOptions } from "./gradient-options.ts";
+import { flag, fraction, oneOf } from "./options.ts";
+import type { PlateauState } from "./plateau.ts";
 import type { Slot, UpdateRange, UpdateRule } from "./update.ts";
+
+/** ε is 1e-8 and "outside" by default. */
+export interface RmspropOptions extends RuleOptions, EpsilonOptions {
+  /** Share of the old average of squares; default 0.99. */
+  readonly alpha: number;
+  /** μ; 0 (default) keeps no velocity. */
+  readonly momentum: number;
+  /** Divide by the root of the variance, v − ḡ², instead of v; default false. */
+  readonly centered: boolean;
+  /** As in SGD. */
+  readonly velocity: "gradient" | "step";
+}
+
+export type RmspropDefinition = Definition<"rmsprop", RmspropOptions>;
+
+const defaults = {
+  ...{ lr: 0.01, ...ruleDefaults, ...sharedDefaults, alpha: 0.99, epsilon: 1e-8, epsilonPlacement: "outside" },
+  ...{ momentum: 0, centered: false, velocity: "gradient" },
+} as const;
+
+/** Hinton's RMSprop (2012) and Graves's centered form (2013), as torch.optim.RMSprop. Throws TuttiError BAD_OPTION. */
+export function rmsprop(options: Given<RmspropOptions> = {}): RmspropDefinition {
+  return checkRmsprop("optim.rmsprop", { ...defaults, ...options });
+}
+
+export function checkRmsprop(where: string, found: object): RmspropDefinition {
+  const velocity = { momentum: fraction, velocity: oneOf("gradient", "step") };
+  const readers = { ...ruleReaders, ...epsilonReaders, ...velocity, alpha: fraction, centered: flag };
+  return checkDefinition("rmsprop", where, found, readers);
+}
 
 /**
  * Per element in float32, after what GradientOptions says, α and 1 − α each rounded once:
@@ -28,15 +68,15 @@ export class RmspropRule implements UpdateRule {
     this.slots = names.map((name) => ({ name, initialValue: 0 }));
   }
 
-  rate(step: number): number {
-    return this.#gradient.rate(step);
+  rate(step: number, plateau: PlateauState | undefined): number {
+    return this.#gradient.rate(step, plateau);
   }
 
   update({ raw }: Kernels, range: UpdateRange, begin: number, end: number): void {
     const { from, to, clipScale } = range;
     const { alpha, centered, momentum, velocity } = this.#definition;
-    const { clipValue, coupledDecay } = this.#gradient;
-    const rate = this.rate(range.step);
+    const { clipValue, coupledDecay, l1 } = this.#gradient;
+    const rate = this.rate(range.step, range.plateau);
     const rateBefore = velocity === "step" ? rate : 1;
     const rateAfter = velocity === "step" ? 1 : rate;
     const inside = epsilonInside(this.#definition);
@@ -49,13 +89,14 @@ export class RmspropRule implements UpdateRule {
     const square = from.slots[0]! + byte;
     const nextSquare = to.slots[0]! + byte;
     const divisor = this.#gradient.signed(range.divisor);
-    const decoupledDecay = this.#gradient.decoupledDecay(rate);
+    const scale = this.#gradient.scale(range.divisor);
+    const growth = this.#gradient.growth(rate);
     if (centered && momentum !== 0) {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.rmspropCenteredMomentum(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte, from.slots[2]! + byte, to.slots[2]! + byte,
-        divisor, clipScale, clipValue, coupledDecay, decoupledDecay,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
         rateBefore, rateAfter, alpha, 1 - alpha, inside, outside, momentum,
       );
     } else if (centered) {
@@ -63,7 +104,7 @@ export class RmspropRule implements UpdateRule {
       raw.rmspropCentered(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte,
-        divisor, clipScale, clipValue, coupledDecay, decoupledDecay,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
         rate, alpha, 1 - alpha, inside, outside,
       );
     } else if (momentum !== 0) {
@@ -71,14 +112,14 @@ export class RmspropRule implements UpdateRule {
       raw.rmspropMomentum(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte,
-        divisor, clipScale, clipValue, coupledDecay, decoupledDecay,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
         rateBefore, rateAfter, alpha, 1 - alpha, inside, outside, momentum,
       );
     } else {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.rmsprop(
         count, parameter, nextParameter, sum, square, nextSquare,
-        divisor, clipScale, clipValue, coupledDecay, decoupledDecay,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
         rate, alpha, 1 - alpha, inside, outside,
       );
     }

@@ -1,27 +1,22 @@
-import { portableCos } from "../random/portable-math.ts";
-import { count, nonNegative, readOptions, refuse } from "./options.ts";
+import type {
+  CosineRestartsSchedule,
+  CosineSchedule,
+  ExponentialSchedule,
+  MultiStepSchedule,
+  OneCycleSchedule,
+  PolynomialSchedule,
+  Schedule,
+  SequenceSchedule,
+  StepSchedule,
+  WarmupCosineSchedule,
+  WarmupSchedule,
+} from "./schedule-data.ts";
+import { checkSchedule } from "./schedule-data.ts";
 
-/** A learning rate as a function of the update's number, as plain JSON data. */
-export type Schedule =
-  | { readonly kind: "constant"; readonly value: number }
-  | {
-      readonly kind: "warmupCosine";
-      readonly peak: number;
-      readonly warmupSteps: number;
-      readonly totalSteps: number;
-      readonly final: number;
-    };
+/** Options of a schedule; those of `Optional` have defaults. */
+type OptionsOf<One, Optional extends keyof One = never> = Omit<One, "kind" | Optional> & Partial<Pick<One, Optional>>;
 
-export interface WarmupCosineOptions {
-  /** Rate after the warm-up. */
-  readonly peak: number;
-  /** Updates over which the rate climbs linearly to `peak`; 0: starts there. */
-  readonly warmupSteps: number;
-  /** Update from which on the rate is `final`. */
-  readonly totalSteps: number;
-  /** Default 0. */
-  readonly final?: number;
-}
+export type WarmupCosineOptions = OptionsOf<WarmupCosineSchedule, "final">;
 
 /** Always `value`. */
 function constant(value: number): Schedule {
@@ -31,38 +26,90 @@ function constant(value: number): Schedule {
 /**
  * Update s of the warm-up runs at peak·s/warmupSteps, a later one at
  * final + (peak − final)·(1 + cos(π·(s − warmupSteps)/(totalSteps − warmupSteps)))/2 (Loshchilov and Hutter, "SGDR", 2017,
- * without restarts), those from totalSteps on at `final`.
+ * without restarts), those from totalSteps on at `final` (default 0).
  */
 function warmupCosine(options: WarmupCosineOptions): Schedule {
   return checkSchedule("optim.schedule.warmupCosine", { final: 0, ...options, kind: "warmupCosine" });
 }
 
-export const schedule = { constant, warmupCosine };
-
-/** Checks data that may come from anywhere; `where` names it in the error. Throws TuttiError BAD_OPTION. */
-export function checkSchedule(where: string, found: unknown): Schedule {
-  if (typeof found === "object" && found !== null && "kind" in found) {
-    if (found.kind === "constant") return { kind: "constant", ...readOptions(where, found, { value: nonNegative }) };
-    if (found.kind === "warmupCosine") return checkWarmupCosine(where, found);
-  }
-  return refuse(where, "a schedule made by optim.schedule.constant or optim.schedule.warmupCosine", found);
+/** Update s runs at initial·factor^⌊(s − 1)/everySteps⌋; factor 0.1 by default. As torch's StepLR. */
+function step(options: OptionsOf<StepSchedule, "factor">): Schedule {
+  return checkSchedule("optim.schedule.step", { factor: 0.1, ...options, kind: "step" });
 }
 
-function checkWarmupCosine(where: string, found: object): Schedule {
-  const readers = { peak: nonNegative, warmupSteps: count, totalSteps: count, final: nonNegative };
-  const options = readOptions<Required<WarmupCosineOptions>>(where, found, readers);
-  const { warmupSteps, totalSteps } = options;
-  if (warmupSteps >= totalSteps) refuse(`${where}: warmupSteps`, `less than totalSteps, ${totalSteps}`, warmupSteps);
-  return { kind: "warmupCosine", ...options };
+/** Update s runs at initial·factor^n, n milestones being below s; factor 0.1 by default. As torch's MultiStepLR. */
+function multiStep(options: OptionsOf<MultiStepSchedule, "factor">): Schedule {
+  return checkSchedule("optim.schedule.multiStep", { factor: 0.1, ...options, kind: "multiStep" });
 }
 
-/** The rate of update `step` (1, 2, …), in float64 with portable functions. */
-export function rateAt(rate: number | Schedule, step: number): number {
-  if (typeof rate === "number") return rate;
-  if (rate.kind === "constant") return rate.value;
-  const { peak, warmupSteps, totalSteps, final } = rate;
-  if (step <= warmupSteps) return (peak * step) / warmupSteps;
-  if (step >= totalSteps) return final;
-  const progress = (step - warmupSteps) / (totalSteps - warmupSteps);
-  return final + (peak - final) * 0.5 * (1 + portableCos(Math.PI * progress));
+/** Update s runs at initial·factor^((s − 1)/everySteps), everySteps 1 by default. As torch's ExponentialLR. */
+function exponential(options: OptionsOf<ExponentialSchedule, "everySteps">): Schedule {
+  return checkSchedule("optim.schedule.exponential", { everySteps: 1, ...options, kind: "exponential" });
 }
+
+/**
+ * Update s runs at final + (initial − final)·(1 − (s − 1)/totalSteps)^power, those after totalSteps at `final` (default
+ * 0). As torch's PolynomialLR; power 1, the default, is its LinearLR, also upwards.
+ */
+function polynomial(options: OptionsOf<PolynomialSchedule, "final" | "power">): Schedule {
+  return checkSchedule("optim.schedule.polynomial", { final: 0, power: 1, ...options, kind: "polynomial" });
+}
+
+/**
+ * Update s runs at final + (initial − final)·(1 + cos(π·(s − 1)/totalSteps))/2, those after totalSteps at `final` (default
+ * 0). As torch's CosineAnnealingLR.
+ */
+function cosine(options: OptionsOf<CosineSchedule, "final">): Schedule {
+  return checkSchedule("optim.schedule.cosine", { final: 0, ...options, kind: "cosine" });
+}
+
+/**
+ * `cosine` from `peak` to `final` again and again, each period periodFactor (default 1) times as long as the one before:
+ * Loshchilov and Hutter, "SGDR" (2017), as torch's CosineAnnealingWarmRestarts.
+ */
+function cosineRestarts(options: OptionsOf<CosineRestartsSchedule, "final" | "periodFactor">): Schedule {
+  return checkSchedule("optim.schedule.cosineRestarts", {
+    ...{ final: 0, periodFactor: 1, ...options },
+    kind: "cosineRestarts",
+  });
+}
+
+/**
+ * Smith and Topin, "Super-convergence" (2018), as torch's OneCycleLR with the momentum left alone: from peak/initialDivisor
+ * (25) in warmupShare (0.3) of the updates to `peak`, then down to peak/initialDivisor/finalDivisor (1e4) at update
+ * totalSteps, where it stays; along cosines or lines.
+ */
+function oneCycle(
+  options: OptionsOf<OneCycleSchedule, "warmupShare" | "annealing" | "initialDivisor" | "finalDivisor" | "threePhase">,
+): Schedule {
+  return checkSchedule("optim.schedule.oneCycle", {
+    ...{ warmupShare: 0.3, annealing: "cosine", initialDivisor: 25, finalDivisor: 1e4, threePhase: false },
+    ...options,
+    kind: "oneCycle",
+  });
+}
+
+/**
+ * A linear warm-up before any schedule, which then counts its updates from 1: update s runs at r·(startFactor +
+ * (1 − startFactor)·(s − 1)/steps), r being the first rate of `rate`. By default startFactor is 1/(steps + 1), so that
+ * update s runs at r·s/(steps + 1).
+ */
+function warmup(options: OptionsOf<WarmupSchedule, "startFactor">): Schedule {
+  const startFactor = 1 / (options.steps + 1);
+  return checkSchedule("optim.schedule.warmup", { startFactor, ...options, kind: "warmup" });
+}
+
+/** Schedules one after the other, each for its own number of updates, counted from 1. As torch's SequentialLR. */
+function sequence(options: OptionsOf<SequenceSchedule>): Schedule {
+  return checkSchedule("optim.schedule.sequence", { ...options, kind: "sequence" });
+}
+
+/** Another schedule times a number. */
+function scaled(rate: number | Schedule, by: number): Schedule {
+  return checkSchedule("optim.schedule.scaled", { kind: "scaled", by, rate });
+}
+
+export const schedule = {
+  ...{ constant, warmupCosine, step, multiStep, exponential, polynomial },
+  ...{ cosine, cosineRestarts, oneCycle, warmup, sequence, scaled },
+};

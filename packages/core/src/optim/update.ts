@@ -1,5 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import { checkAddress, type Kernels } from "../kernels/kernels.ts";
+import type { PlateauState } from "./plateau.ts";
 
 /** A state vector beside the parameters: one float32 for each, `initialValue` before the first update. */
 export interface Slot {
@@ -28,13 +29,15 @@ export interface UpdateRange {
   readonly to: GenerationAddresses;
   /** Byte address of float 0 of the gradient's sum, on 64 bytes. */
   readonly gradientSum: number;
+  /** Where the definition has `reduceOnPlateau`: its state before this update. */
+  readonly plateau?: PlateauState;
 }
 
 /** How one kind of optimizer updates [begin, end), whatever other ranges do. */
 export interface UpdateRule {
   readonly slots: readonly Slot[];
   /** Learning rate of update `step`, in float64. */
-  rate(step: number): number;
+  rate(step: number, plateau: PlateauState | undefined): number;
   update(kernels: Kernels, range: UpdateRange, begin: number, end: number): void;
 }
 

@@ -5,39 +5,53 @@ import {
   compileOptimizer,
   type GenerationAddresses,
   type OptimizerDefinition,
+  type OptimizerLayout,
+  type PlateauState,
 } from "@tutti/core/optim";
+import { flatLayout } from "@tutti/core/step";
 
-/** A compiled optimizer over its own arena with two generations, for tests that care about numbers only. */
+/**
+ * A compiled optimizer over its own arena with two generations, for tests that care about numbers only. Vectors are given
+ * and returned without padding, one parameter after the other; by default there is one parameter, "p".
+ */
 export class ArenaOptimizer {
   readonly compiled: CompiledOptimizer;
   readonly totalFloats: number;
   readonly #arena = new Arena();
   readonly #kernels: Kernels;
-  readonly #length: number;
+  readonly #layout: OptimizerLayout;
   readonly #gradientSum: number;
   #current: GenerationAddresses;
   #next: GenerationAddresses;
   step = 0;
+  plateau: PlateauState | undefined;
 
-  constructor(definition: OptimizerDefinition, start: readonly number[]) {
-    this.#length = start.length;
-    this.totalFloats = Math.ceil(start.length / 16) * 16;
+  constructor(
+    definition: OptimizerDefinition,
+    start: readonly number[],
+    shapes: Readonly<Record<string, readonly number[]>> = { p: [start.length] },
+  ) {
+    this.#layout = flatLayout(Object.entries(shapes).map(([name, shape]) => ({ name, shape })));
+    this.totalFloats = this.#layout.totalFloats;
     this.#kernels = createKernels(this.#arena.memory);
-    const entries = [{ name: "p", offset: 0, length: start.length }];
-    this.compiled = compileOptimizer(definition, { totalFloats: this.totalFloats, entries });
+    this.compiled = compileOptimizer(definition, this.#layout);
     const vector = () => this.#arena.allocate(this.totalFloats * 4);
     const generation = () => ({ parameters: vector(), slots: this.compiled.slots.map(vector) });
     this.#current = generation();
     this.#next = generation();
     this.#gradientSum = vector();
-    this.#arena.floats(this.#current.parameters, start.length).set(start);
+    this.#write(this.#current.parameters, start);
     for (const [slot, { initialValue }] of this.compiled.slots.entries()) {
       this.#arena.floats(this.#current.slots[slot]!, this.totalFloats).fill(initialValue);
     }
   }
 
   get parameters(): Float32Array {
-    return this.#arena.floats(this.#current.parameters, this.#length);
+    return this.#read(this.#current.parameters);
+  }
+
+  slot(index: number): Float32Array {
+    return this.#read(this.#current.slots[index]!);
   }
 
   /** Parameters and slots of the current generation with their padding. */
@@ -57,16 +71,30 @@ export class ArenaOptimizer {
 
   /** One update, range by range, between `cuts` (floats); clips by the global norm where the definition does. */
   update(gradientSum: Iterable<number>, divisor = 1, cuts: readonly number[] = []): void {
-    this.#arena.floats(this.#gradientSum, this.#length).set([...gradientSum]);
+    this.#write(this.#gradientSum, [...gradientSum]);
     this.step++;
     const squares = this.#kernels.sumOfSquares(this.#gradientSum, this.totalFloats, divisor);
     const clipScale = this.compiled.needsGlobalNorm ? this.compiled.clipScale(Math.sqrt(squares)) : 1;
     const bounds = [0, ...cuts, this.totalFloats];
+    const plateau = this.plateau === undefined ? {} : { plateau: this.plateau };
     for (const [index, end] of bounds.slice(1).entries()) {
-      const range = { begin: bounds[index]!, end, step: this.step, divisor, clipScale };
+      const range = { ...plateau, begin: bounds[index]!, end, step: this.step, divisor, clipScale };
       const addresses = { from: this.#current, to: this.#next, gradientSum: this.#gradientSum };
       this.compiled.update(this.#kernels, { ...range, ...addresses });
     }
     [this.#current, this.#next] = [this.#next, this.#current];
+  }
+  #write(address: number, values: readonly number[]): void {
+    let at = 0;
+    for (const { offset, length } of this.#layout.entries) {
+      this.#arena.floats(address + offset * 4, length).set(values.slice(at, at + length));
+      at += length;
+    }
+  }
+
+  #read(address: number): Float32Array {
+    return Float32Array.from(
+      this.#layout.entries.flatMap(({ offset, length }) => [...this.#arena.floats(address + offset * 4, length)]),
+    );
   }
 }

@@ -3,7 +3,7 @@ import { Arena } from "@tutti/core/memory";
 import { compileOptimizer, type OptimizerDefinition, optim, type SgdOptions } from "@tutti/core/optim";
 import { expect, test } from "vitest";
 
-const layout = { totalFloats: 32, entries: [{ name: "p", offset: 0, length: 20 }] };
+const layout = { totalFloats: 32, entries: [{ name: "p", shape: [20], offset: 0, length: 20 }] };
 
 test("a definition is plain data with PyTorch's defaults, and survives JSON", () => {
   const definitions = [
@@ -11,7 +11,10 @@ test("a definition is plain data with PyTorch's defaults, and survives JSON", ()
     optim.adagrad(),
     optim.rmsprop({ lr: optim.schedule.warmupCosine({ peak: 1e-3, warmupSteps: 100, totalSteps: 1000 }) }),
   ];
-  const shared = { weightDecay: 0, decay: "coupled", maximize: false, clipNorm: null, clipValue: null };
+  const shared = {
+    ...{ weightDecay: 0, decay: "coupled", l1: 0, l2: 0, maximize: false, clipValue: null, maxNorm: null },
+    ...{ clipNorm: null, ema: null, reduceOnPlateau: null, groups: [] },
+  };
   const velocity = { momentum: 0, velocity: "gradient" };
   expect(definitions).toEqual([
     { kind: "sgd", lr: 0.1, ...shared, ...velocity, dampening: 0, nesterov: false },
@@ -61,7 +64,8 @@ const refusals: [options: object, message: string][] = [
   [{ lr: 1, maximize: 1 }, "optim.sgd: maximize must be true or false, found 1."],
   [{ lr: 1, clipNorm: 0 }, "optim.sgd: clipNorm must be a number above 0 (as a float32), or null for none, found 0."],
   [{ lr: 1, weight_decay: 0.1 }, "optim.sgd has no option weight_decay; its options are lr,"],
-  [{ lr: { kind: "step" } }, "optim.sgd: lr must be a schedule made by optim.schedule.constant or"],
+  [{ lr: { kind: "steps" } }, "optim.sgd: lr must be a schedule made by optim.schedule (constant, warmupCosine, step,"],
+  [{ lr: { kind: "step", initial: 1 } }, "optim.sgd: lr: everySteps must be an integer of at least 1"],
   [{ lr: { kind: "constant", value: -1 } }, "optim.sgd: lr: value must be a number of at least 0, found -1."],
 ];
 
@@ -80,8 +84,8 @@ test("epsilon must be positive as a float32, schedules need a warm-up shorter th
   expect(() => optim.schedule.warmupCosine({ peak: 1, warmupSteps: 10, totalSteps: 10 })).toThrow(
     "optim.schedule.warmupCosine: warmupSteps must be less than totalSteps, 10, found 10.",
   );
-  expect(() => compileOptimizer(JSON.parse('{"kind":"adam"}'), layout)).toThrow(
-    'optimizer must be made by optim.sgd, optim.adagrad or optim.rmsprop, found {"kind":"adam"}.',
+  expect(() => compileOptimizer(JSON.parse('{"kind":"adamax"}'), layout)).toThrow(
+    'optimizer must be made by optim.sgd, adagrad, rmsprop, adadelta, adam, adamW, nadam or lion, found {"kind":"adamax"}.',
   );
 });
 

@@ -2,7 +2,7 @@ import { compileOptimizer, optim } from "@tutti/core/optim";
 import { expect, test } from "vitest";
 import { ArenaOptimizer } from "./arena-optimizer.ts";
 
-const layout = { totalFloats: 16, entries: [{ name: "p", offset: 0, length: 16 }] };
+const layout = { totalFloats: 16, entries: [{ name: "p", shape: [16], offset: 0, length: 16 }] };
 
 test("warm-up climbs linearly to the peak, then half a cosine falls to the final rate and stays there", () => {
   const lr = optim.schedule.warmupCosine({ peak: 0.2, warmupSteps: 10, totalSteps: 110, final: 0.02 });
