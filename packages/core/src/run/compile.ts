@@ -154,7 +154,9 @@ const leastCheckpointSteps = 100;
 
 /** Where samples of a shard affect each other. */
 function perShardScopes(graph: Graph): readonly string[] {
-  const scopes = graph.nodes.filter(({ attributes }) => attributes.perShard === true).map(({ scope }) => scope);
+  const scopes = graph.nodes
+    .filter(({ attributes }) => attributes.perShard === true)
+    .map(({ scope }) => (scope === "" ? "the step function" : scope));
   return [...new Set(scopes)];
 }
 
