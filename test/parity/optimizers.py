@@ -54,6 +54,7 @@ NAMES = dict(
     lr_decay="lrDecay",
     initial_accumulator_value="initialAccumulator",
     eps="epsilon",
+    momentum_decay="momentumDecay",
 )
 
 cases = []
@@ -61,6 +62,9 @@ cases = []
 
 def record(kind, make, options, clip_norm=None, clip_value=None):
     ours = {NAMES.get(name, name): value for name, value in options.items()}
+    if "betas" in ours:
+        ours["beta1"], ours["beta2"] = ours.pop("betas")
+    ours.pop("foreach", None)
     if clip_norm is not None:
         ours["clipNorm"] = clip_norm
     if clip_value is not None:
@@ -80,10 +84,31 @@ for options in product(
     lr=[0.01], alpha=[0.99, 0.9], eps=[1e-8, 1e-3], momentum=[0.0, 0.9], centered=[False, True], **COMMON
 ):
     record("rmsprop", torch.optim.RMSprop, options)
+ADAM = dict(betas=[(0.9, 0.999), (0.5, 0.9)], eps=[1e-8, 1e-3], **COMMON)
+for options in product(lr=[0.01], amsgrad=[False, True], **ADAM):
+    record("adam", torch.optim.Adam, options)
+for options in product(lr=[0.01], amsgrad=[False, True], **ADAM):
+    record("adamW", torch.optim.AdamW, options)
+for options in product(lr=[1.0, 0.1], rho=[0.9, 0.5], eps=[1e-6, 1e-3], **COMMON):
+    record("adadelta", torch.optim.Adadelta, options)
+# foreach: the other implementation in 1.13 multiplies the product of momenta by the last one twice (corrected in 2.0).
+for options in product(
+    lr=[0.01],
+    betas=[(0.9, 0.999), (0.5, 0.9)],
+    eps=[1e-8, 1e-3],
+    momentum_decay=[0.004, 0.0, 1.0],
+    weight_decay=[0.0, 0.01],
+    foreach=[True],
+):
+    record("nadam", torch.optim.NAdam, options)
 for clip in [dict(clip_norm=1.0), dict(clip_norm=1e4), dict(clip_value=0.05)]:
     record("sgd", torch.optim.SGD, dict(lr=0.1, momentum=0.9, weight_decay=0.01), **clip)
     record("adagrad", torch.optim.Adagrad, dict(lr=0.05, maximize=True), **clip)
     record("rmsprop", torch.optim.RMSprop, dict(lr=0.01, momentum=0.9, weight_decay=0.01), **clip)
+    record("adam", torch.optim.Adam, dict(lr=0.01, amsgrad=True, weight_decay=0.01), **clip)
+    record("adamW", torch.optim.AdamW, dict(lr=0.01, weight_decay=0.1), **clip)
+    record("adadelta", torch.optim.Adadelta, dict(lr=1.0, weight_decay=0.01), **clip)
+    record("nadam", torch.optim.NAdam, dict(lr=0.01, weight_decay=0.01, foreach=True), **clip)
 
 document = dict(
     torch=torch.__version__,

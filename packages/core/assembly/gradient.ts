@@ -44,12 +44,6 @@ export function sign(x: v128): v128 {
   return v128.bitselect(one, x, f32x4.gt(f32x4.abs(x), f32x4.splat(0)));
 }
 
-/** θ + growth·θ with growth = −decay: +0 changes no bit of a finite θ. */
-@inline
-export function shrink(parameter: v128, growth: v128): v128 {
-  return f32x4.add(parameter, f32x4.mul(growth, parameter));
-}
-
 /** keep·average + fresh·value: the running mean. */
 @inline
 export function blend(keep: v128, average: v128, fresh: v128, value: v128): v128 {

@@ -46,7 +46,7 @@ type Pass<Slots extends number[], Coefficients extends number[]> = [
   clipValue: number,
   coupledDecay: number,
   l1: number,
-  growth: number,
+  shrink: number,
   ...coefficients: Coefficients,
 ];
 

@@ -66,7 +66,7 @@ export class AdadeltaRule implements UpdateRule {
       end - begin, from.parameters + byte, to.parameters + byte, range.gradientSum + byte,
       from.slots[0]! + byte, to.slots[0]! + byte, from.slots[1]! + byte, to.slots[1]! + byte,
       this.#gradient.scale(divisor), this.#gradient.signed(divisor),
-      clipScale, clipValue, coupledDecay, l1, this.#gradient.growth(rate),
+      clipScale, clipValue, coupledDecay, l1, this.#gradient.shrink(rate),
       rate, rho, 1 - rho, epsilon,
     );
   }

@@ -69,7 +69,7 @@ export class AdagradRule implements UpdateRule {
       end - begin, from.parameters + byte, to.parameters + byte, range.gradientSum + byte,
       from.slots[0]! + byte, to.slots[0]! + byte,
       this.#gradient.scale(range.divisor), this.#gradient.signed(range.divisor),
-      clipScale, clipValue, coupledDecay, l1, this.#gradient.growth(rate),
+      clipScale, clipValue, coupledDecay, l1, this.#gradient.shrink(rate),
       rate, epsilonInside(this.#definition), epsilonOutside(this.#definition),
     );
   }

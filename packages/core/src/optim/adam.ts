@@ -98,14 +98,14 @@ export class AdamRule implements UpdateRule {
     const sum = range.gradientSum + byte;
     const divisor = this.#gradient.signed(range.divisor);
     const scale = this.#gradient.scale(range.divisor);
-    const growth = this.#gradient.growth(rate);
+    const shrink = this.#gradient.shrink(rate);
     if (amsgrad) {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.adamAmsgrad(
         count, parameter, nextParameter, sum,
         from.slots[0]! + byte, to.slots[0]! + byte, from.slots[1]! + byte, to.slots[1]! + byte,
         from.slots[2]! + byte, to.slots[2]! + byte,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         meanRate, beta1, 1 - beta1, beta2, 1 - beta2, rootScale, epsilon,
       );
       return;
@@ -114,7 +114,7 @@ export class AdamRule implements UpdateRule {
     raw.adam(
       count, parameter, nextParameter, sum,
       from.slots[0]! + byte, to.slots[0]! + byte, from.slots[1]! + byte, to.slots[1]! + byte,
-      scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+      scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
       meanRate, beta1, 1 - beta1, beta2, 1 - beta2, rootScale, epsilon,
     );
   }

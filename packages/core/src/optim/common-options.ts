@@ -19,7 +19,7 @@ export interface RuleOptions {
   /** λ; default 0 (AdamW: 0.01). */
   readonly weightDecay: number;
   /**
-   * "coupled" (PyTorch): g += λθ. "decoupled" (AdamW, Lion, Keras): θ −= lr·λ·θ before the update. Default "coupled" but for
+   * "coupled" (PyTorch): g += λθ. "decoupled" (AdamW, Lion, Keras): θ = (1 − lr·λ)·θ before the update. Default "coupled" but for
    * AdamW and Lion.
    */
   readonly decay: "coupled" | "decoupled";

@@ -8,9 +8,9 @@ import { rateAt } from "./rate-at.ts";
  *
  *     g = gradientSum / divisor; g = g·clipScale; g = clamp(g, ±clipValue)
  *     g = g + coupledDecay·θ; g = g + l1·sign(θ)
- *     θ = θ − decoupledDecay·θ   (before the optimizer's own step, with g from the old θ)
+ *     θ = (1 − lr·λ)·θ if decay is decoupled, before the optimizer's own step, with g from the old θ
  *
- * A penalty or decay of 0 is not computed, so that it changes no bit of finite numbers, not even of −0.
+ * A penalty of 0 is not computed, so that it changes no bit of finite numbers, not even of −0.
  */
 export class GradientOptions {
   readonly clipValue: number;
@@ -48,10 +48,9 @@ export class GradientOptions {
     return reduceOnPlateau === null || plateau === undefined ? rate : reducedRate(reduceOnPlateau, plateau, rate);
   }
 
-  /** −lr·λ if decoupled: what is added of θ. Never −0: adding 0·θ changes no bit, adding −0·θ would. */
-  growth(rate: number): number {
+  /** 1 − lr·λ, but not below 0, if decoupled, else 1: what is kept of θ. */
+  shrink(rate: number): number {
     const { decay, weightDecay } = this.#options;
-    const decoupledDecay = decay === "decoupled" ? Math.fround(rate * weightDecay) : 0;
-    return decoupledDecay === 0 ? 0 : -decoupledDecay;
+    return decay === "decoupled" ? Math.max(0, 1 - rate * weightDecay) : 1; // below 0, padding would become −0
   }
 }

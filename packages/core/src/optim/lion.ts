@@ -69,7 +69,7 @@ export class LionRule implements UpdateRule {
       end - begin, from.parameters + byte, to.parameters + byte, range.gradientSum + byte,
       from.slots[0]! + byte, to.slots[0]! + byte,
       this.#gradient.scale(divisor), this.#gradient.signed(divisor),
-      clipScale, clipValue, coupledDecay, l1, this.#gradient.growth(rate),
+      clipScale, clipValue, coupledDecay, l1, this.#gradient.shrink(rate),
       rate, beta1, 1 - beta1, beta2, 1 - beta2,
     );
   }

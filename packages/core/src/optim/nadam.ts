@@ -87,7 +87,7 @@ export class NadamRule implements UpdateRule {
       end - begin, from.parameters + byte, to.parameters + byte, range.gradientSum + byte,
       from.slots[0]! + byte, to.slots[0]! + byte, from.slots[1]! + byte, to.slots[1]! + byte,
       this.#gradient.scale(range.divisor), this.#gradient.signed(range.divisor),
-      clipScale, clipValue, coupledDecay, l1, this.#gradient.growth(rate),
+      clipScale, clipValue, coupledDecay, l1, this.#gradient.shrink(rate),
       meanRate, gradientRate, beta1, 1 - beta1, beta2, 1 - beta2, rootScale, epsilon,
     );
   }

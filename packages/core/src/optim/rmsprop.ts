@@ -90,13 +90,13 @@ export class RmspropRule implements UpdateRule {
     const nextSquare = to.slots[0]! + byte;
     const divisor = this.#gradient.signed(range.divisor);
     const scale = this.#gradient.scale(range.divisor);
-    const growth = this.#gradient.growth(rate);
+    const shrink = this.#gradient.shrink(rate);
     if (centered && momentum !== 0) {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.rmspropCenteredMomentum(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte, from.slots[2]! + byte, to.slots[2]! + byte,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         rateBefore, rateAfter, alpha, 1 - alpha, inside, outside, momentum,
       );
     } else if (centered) {
@@ -104,7 +104,7 @@ export class RmspropRule implements UpdateRule {
       raw.rmspropCentered(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         rate, alpha, 1 - alpha, inside, outside,
       );
     } else if (momentum !== 0) {
@@ -112,14 +112,14 @@ export class RmspropRule implements UpdateRule {
       raw.rmspropMomentum(
         count, parameter, nextParameter, sum, square, nextSquare,
         from.slots[1]! + byte, to.slots[1]! + byte,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         rateBefore, rateAfter, alpha, 1 - alpha, inside, outside, momentum,
       );
     } else {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.rmsprop(
         count, parameter, nextParameter, sum, square, nextSquare,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         rate, alpha, 1 - alpha, inside, outside,
       );
     }

@@ -86,12 +86,12 @@ export class SgdRule implements UpdateRule {
     const sum = range.gradientSum + byte;
     const divisor = this.#gradient.signed(range.divisor);
     const scale = this.#gradient.scale(range.divisor);
-    const growth = this.#gradient.growth(rate);
+    const shrink = this.#gradient.shrink(rate);
     if (momentum === 0) {
       // biome-ignore format: the kernel's arguments, a group a line
       raw.sgd(
         count, parameter, nextParameter, sum,
-        scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+        scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
         rate,
       );
       return;
@@ -102,7 +102,7 @@ export class SgdRule implements UpdateRule {
     kernel(
       count, parameter, nextParameter, sum,
       from.slots[0]! + byte, to.slots[0]! + byte,
-      scale, divisor, clipScale, clipValue, coupledDecay, l1, growth,
+      scale, divisor, clipScale, clipValue, coupledDecay, l1, shrink,
       isStep ? rate : 1, isStep ? 1 : rate, momentum, step === 1 ? 1 : 1 - dampening,
     );
   }

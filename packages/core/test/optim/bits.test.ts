@@ -15,6 +15,8 @@ const common = {
   lr: fc.constantFrom(0, 1e-3, 0.1, 3),
   weightDecay: fc.constantFrom(0, 1e-4, 0.5),
   decay: fc.constantFrom("coupled" as const, "decoupled" as const),
+  l1: fc.constantFrom(0, 0, 1e-3, 0.5),
+  l2: fc.constantFrom(0, 0, 1e-2),
   maximize: fc.boolean(),
   clipNorm: fc.constantFrom(null, 0.5, 1e4),
   clipValue: fc.constantFrom(null, 1e-3, 2),
@@ -37,6 +39,24 @@ const rmsprop = fc
   .record({ ...common, ...velocity, ...epsilon, alpha: fc.constantFrom(0, 0.9, 0.99, 1), centered: fc.boolean() })
   .map((options) => optim.rmsprop(options as Parameters<typeof optim.rmsprop>[0]));
 
+const adadelta = fc
+  .record({ ...common, rho: fc.constantFrom(0, 0.9, 0.99), epsilon: fc.constantFrom(1e-10, 1e-6, 1) })
+  .map((options) => optim.adadelta(options));
+const moments = { beta1: fc.constantFrom(0, 0.5, 0.9), beta2: fc.constantFrom(0, 0.9, 0.999) };
+const adam = fc
+  .record({
+    ...{ ...common, ...moments, epsilon: fc.constantFrom(1e-10, 1e-8, 1) },
+    ...{ correction: fc.constantFrom("averages" as const, "rate" as const), amsgrad: fc.boolean() },
+  })
+  .map((options) => optim.adam(options));
+const nadam = fc
+  .record({
+    ...{ ...common, ...moments, epsilon: fc.constantFrom(1e-8, 1) },
+    momentumDecay: fc.constantFrom(0, 0.004, 1),
+  })
+  .map((options) => optim.nadam(options));
+const lion = fc.record({ ...common, ...moments }).map((options) => optim.lion(options));
+
 const vector = fc.array(value, { minLength: 37, maxLength: 37 });
 const gradients = fc.array(vector, { minLength: 1, maxLength: 4 });
 const divisor = fc.constantFrom(1, 64, 2 ** 100, 2 ** -100, 3, 0.7);
@@ -56,6 +76,10 @@ for (const [kind, definitions, numRuns] of [
   ["SGD", sgd, 400],
   ["AdaGrad", adagrad, 400],
   ["RMSprop", rmsprop, 800],
+  ["Adadelta", adadelta, 400],
+  ["Adam", adam, 800],
+  ["NAdam", nadam, 400],
+  ["Lion", lion, 400],
 ] as const) {
   test(`${kind} equals the scalar float32 formulas bit for bit, for all options and values`, () => {
     fc.assert(
@@ -104,7 +128,7 @@ function globalNorm(sum: readonly number[], by: number): number {
   return Math.sqrt(a + c + (e + h) + (b + d + (g + i)));
 }
 
-const anyDefinition = fc.oneof(sgd, adagrad, rmsprop) as fc.Arbitrary<OptimizerDefinition>;
+const anyDefinition = fc.oneof(sgd, adagrad, rmsprop, adadelta, adam, nadam, lion) as fc.Arbitrary<OptimizerDefinition>;
 const longVector = fc.array(value, { minLength: 150, maxLength: 150 });
 
 test("ranges cut anywhere on 16 floats give the bits of one pass", () => {
