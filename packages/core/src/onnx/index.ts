@@ -1,0 +1,6 @@
+import { load } from "./load.ts";
+
+/** Models from files. */
+export const onnx = { load } as const;
+
+export type { ImportedModel, LoadOptions, ModelInput } from "./load.ts";
