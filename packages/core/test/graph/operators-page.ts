@@ -18,7 +18,7 @@ export function operatorsPage(): string {
     "- *float64*: central differences of the engine's own float64 kernel, relative 1e-7",
     "- *formula*: central differences of the operator's formula in float64, where the engine has no such kernel, relative 1e-5;",
     "  the forward result too",
-    "- *PyTorch*: results recorded from PyTorch 1.13 at kinks, ties, zeros and infinities",
+    "- *PyTorch*: results recorded from PyTorch 1.13: whole layers, and what it does at kinks, ties, zeros and infinities",
     "",
     line(columns),
     line(columns.map(() => "---")),
@@ -80,17 +80,20 @@ function resultOfFloats(op: Op): TensorType | undefined {
 
 function oracles(key: string): string {
   const list = cases[key];
-  const counts = new Map<string, number>();
-  const count = (oracle: string): unknown => counts.set(oracle, (counts.get(oracle) ?? 0) + 1);
+  const found = new Set<string>();
   if (typeof list === "object") {
     for (const { oracle } of list)
-      count(oracle === "linear" ? "exact" : typeof oracle === "function" ? "formula" : "float64");
+      found.add(oracle === "linear" ? "exact" : typeof oracle === "function" ? "formula" : "float64");
   }
-  for (const { op } of recorded()) if (op === key) count("PyTorch");
-  const parts = [...counts].map(([oracle, cases]) => `${oracle} ${cases}`);
-  return parts.length === 0 ? (list === "no gradient" ? "forward: formula" : "–") : parts.join(", ");
+  if (list === "no gradient") found.add("formula (forward)");
+  if (recorded.has(key)) found.add("PyTorch");
+  return found.size === 0 ? "–" : [...found].sort().join(", ");
 }
 
-function recorded(): readonly { readonly op: string }[] {
-  return JSON.parse(readFileSync(new URL("./ties.json", import.meta.url), "utf8"));
-}
+/** Operators that PyTorch's recorded results are about. */
+const recorded: ReadonlySet<string> = new Set(
+  ["./ties.json", "./layers.json"].flatMap((file) => {
+    const list: readonly { readonly op: string }[] = JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8"));
+    return list.map(({ op }) => op);
+  }),
+);
