@@ -28,6 +28,9 @@ def record(module, inputs, forward=None, training=False):
     """`forward(module, inputs)`; by default the module of x. Parameters are made irregular first."""
     module.train(training)
     with torch.no_grad():
+        for name, b in module.named_buffers():
+            if not training and b.dtype == torch.float32:
+                b.copy_(torch.rand_like(b) + (0.1 if name.endswith("var") else -0.5))
         for name, p in module.named_parameters():
             if name.endswith("bias") or "norm" in name or p.dim() == 1:
                 p.add_(0.3 * torch.randn_like(p))
@@ -125,6 +128,9 @@ modules = {
     "batchNorm1dSequence": record(nn.BatchNorm1d(3, momentum=0.3), x(3, 3, 4), training=True),
     "batchNorm2dTraining": record(nn.BatchNorm2d(3, eps=1e-3), x(3, 3, 2, 4), training=True),
     "batchNorm2dPlain": record(nn.BatchNorm2d(2, affine=False, momentum=None), x(3, 2, 2, 2), training=True),
+    "batchNorm2d": record(nn.BatchNorm2d(3, eps=1e-3), x(2, 3, 2, 2)),
+    "batchNorm1d": record(nn.BatchNorm1d(4, affine=False), x(3, 4)),
+    "batchNorm1dRows": record(nn.BatchNorm1d(2), x(2, 2, 3)),
     "layerNorm": record(nn.LayerNorm(6), x(2, 3, 6)),
     "layerNormTwoAxes": record(nn.LayerNorm([3, 4], eps=1e-3), x(2, 3, 4)),
     "layerNormPlain": record(nn.LayerNorm(5, elementwise_affine=False), x(3, 5)),

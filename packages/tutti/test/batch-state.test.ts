@@ -70,7 +70,7 @@ async function trained(options: TrainOptions) {
   const result = await run;
   await listening;
   const hashes = events.flatMap((event) => (event.type === "step" ? [event.weightsSha256] : []));
-  const validations = events.flatMap((event) =>
+  const validations = events.flatMap((event): Record<string, number>[] =>
     event.type === "validation" ? [{ loss: event.loss, ...event.metrics }] : [],
   );
   return { result, events, hashes, validations };

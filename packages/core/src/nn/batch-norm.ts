@@ -58,20 +58,17 @@ function batchNorm(kind: string, ranks: readonly number[], features: number, opt
           `${x.graph.at(kind)}: expected float32${rest.join(" or ")}, found ${x.dtype}${shapeToString(x.shape)}`,
         );
       }
-      const along = (tensor: Tensor): Tensor => tensor.reshape([features, ...x.shape.slice(2).map(() => 1)]);
-      const scaleOf = (variance: Tensor): Tensor => {
-        const inverse = x.graph.scalar(1, "float32").div(variance.add(epsilon).sqrt());
-        return affine ? inverse.mul(self.parameter("weight")) : inverse;
-      };
-      if (self.training) {
-        const { centred, variance } = shardStatistics(self, x, momentum);
-        const y = centred.mul(along(scaleOf(variance)));
-        return affine ? y.add(along(self.parameter("bias"))) : y;
+      const weight = affine ? self.parameter("weight") : null;
+      const bias = affine ? self.parameter("bias") : null;
+      if (!self.training) {
+        const [mean, variance] = [self.buffer("running_mean"), self.buffer("running_var")];
+        return x.batchNorm(mean, variance, { epsilon, scale: weight, bias });
       }
-      const mean = self.buffer("running_mean");
-      const scale = scaleOf(self.buffer("running_var"));
-      const shift = affine ? self.parameter("bias").sub(mean.mul(scale)) : mean.mul(scale).neg();
-      return x.mul(along(scale)).add(along(shift));
+      const { centred, variance } = shardStatistics(self, x, momentum);
+      const inverse = x.graph.scalar(1, "float32").div(variance.add(epsilon).sqrt());
+      const along = (tensor: Tensor): Tensor => tensor.reshape([features, ...x.shape.slice(2).map(() => 1)]);
+      const y = centred.mul(along(weight === null ? inverse : inverse.mul(weight)));
+      return bias === null ? y : y.add(along(bias));
     },
   });
 }

@@ -3,6 +3,7 @@ import { isBatch, shapeToString, type Tensor } from "../graph/index.ts";
 import { dropped } from "./dropout.ts";
 import { fanInUniform } from "./init.ts";
 import { type Module, type ModuleSelf, module, type ParameterSpec } from "./module.ts";
+import { byOperator } from "./recurrent-operator.ts";
 import { requireProbability, requireSize } from "./sizes.ts";
 
 export interface RecurrentOptions {
@@ -44,7 +45,7 @@ interface Recurrence {
 /**
  * h' = tanh(W_ih x + b_ih + W_hh h + b_hh) over the steps of float32 [N, T, in], from h = 0, as torch.nn.RNN with batch_first:
  * parameters weight_ih_l0 [hidden, in], weight_hh_l0 [hidden, hidden], bias_ih_l0, bias_hh_l0; later layers l1, …, the
- * other direction …_reverse. Trained unrolled, so T must be known.
+ * other direction …_reverse. Trained unrolled, so T must be known; evaluated and exported as ONNX's operator.
  */
 export function rnn(
   inFeatures: number,
@@ -162,7 +163,10 @@ function recurrent(
       for (let layer = 0; layer < layers; layer++) {
         if (layer > 0 && self.training) sequence = dropped(sequence, dropout);
         const input = sequence;
-        const runs = directions.map((direction) => unrolled(self, cell, `_l${layer}${direction}`, input, bias));
+        const suffixes = directions.map((direction) => `_l${layer}${direction}`);
+        const runs = self.training
+          ? suffixes.map((suffix) => unrolled(self, cell, suffix, input, bias))
+          : [byOperator(self, kind, suffixes, input, { hidden, bias, activation: own.activation ?? "tanh" })];
         last = runs.map(({ hidden: state }) => state);
         sequence = side(runs.map(({ output }) => output));
       }

@@ -116,7 +116,7 @@ test("transformer layers drop attention weights, both sub-layers and between the
 for (const length of [2, 9]) {
   test(`an LSTM unrolled over ${length} steps has one product per weight gradient`, () => {
     const net = nn.lstm(3, 4);
-    const { graph, y } = trace(net, [length, 3], 5, (x) => net(x).hidden);
+    const { graph, y } = trace(net, [length, 3], 5, (x) => net(x).hidden, true);
     const weights = ["weight_ih_l0", "weight_hh_l0"].map((name) => graph.tensor(graph.inputs.get(name)!));
     const found = gradients(y, weights).map((gradient) => gradient!);
     const { nodes } = simplify(graph, found).graph;

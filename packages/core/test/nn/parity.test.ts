@@ -2,7 +2,7 @@ import type { Tensor } from "@tutti/core/graph";
 import { type Module, nn } from "@tutti/core/nn";
 import { updateRunningStatistics } from "@tutti/core/step";
 import { expect, test } from "vitest";
-import { recorded, relativeError, runLoss, runModule } from "./recorded.ts";
+import { evaluateModule, recorded, relativeError, runLoss, runModule } from "./recorded.ts";
 
 type Inputs = Readonly<Record<string, Tensor>>;
 type Case = readonly [model: Module<never, unknown>, forward: (inputs: Inputs) => Tensor, training?: boolean];
@@ -19,7 +19,7 @@ function recurrent(net: ReturnType<typeof nn.lstm>): Case {
       return output.concat([hidden.unsqueeze(1)], 1);
     },
   });
-  return ofX(model);
+  return training(model);
 }
 
 function attention(module: ReturnType<typeof nn.multiHeadAttention>, names: readonly string[] = []): Case {
@@ -56,6 +56,9 @@ const cases: Readonly<Record<string, Case>> = {
   batchNorm1dSequence: training(nn.batchNorm1d(3, { momentum: 0.3 })),
   batchNorm2dTraining: training(nn.batchNorm2d(3, { epsilon: 1e-3 })),
   batchNorm2dPlain: training(nn.batchNorm2d(2, { affine: false, momentum: null })),
+  batchNorm2d: ofX(nn.batchNorm2d(3, { epsilon: 1e-3 })),
+  batchNorm1d: ofX(nn.batchNorm1d(4, { affine: false })),
+  batchNorm1dRows: ofX(nn.batchNorm1d(2)),
   layerNorm: ofX(nn.layerNorm(6)),
   layerNormTwoAxes: ofX(nn.layerNorm([3, 4], { epsilon: 1e-3 })),
   layerNormPlain: ofX(nn.layerNorm(5, { affine: false })),
@@ -119,6 +122,16 @@ for (const [name, [model, forward, isTraining = false]] of Object.entries(cases)
     for (const [path, gradient] of expected) {
       expect(relativeError(found.gradients[path]!, gradient), `gradient of ${path}`).toBeLessThan(4e-6);
     }
+  });
+}
+
+for (const name of Object.keys(cases).filter((name) => /^(rnn|lstm|gru)/.test(name))) {
+  test(`${name} is evaluated by ONNX's operator with PyTorch's result`, async () => {
+    const [model, forward] = cases[name]!;
+    const wanted = recorded.modules[name]!;
+    const found = await evaluateModule(wanted, model, forward);
+    expect(found.operators.filter((type) => /^(RNN|LSTM|GRU)$/.test(type))).toHaveLength(name.endsWith("Deep") ? 2 : 1);
+    expect(relativeError(found.output, wanted.output.values)).toBeLessThan(2e-6);
   });
 }
 

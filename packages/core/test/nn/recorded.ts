@@ -113,11 +113,13 @@ export async function runModule(
     outputs.mean = map[statistics.mean.id]!;
     outputs.variance = map[statistics.variance.id]!;
   }
-  const state = Object.entries({ ...parameters, ...buffers }).map(
-    ([name, values]) => [name, { dtype: "float32", ...values }] as const,
-  );
   const towardsValues = { dtype: "float32", shape: output.shape, values: direction } as const;
-  const values = await run(outputs, { ...Object.fromEntries(state), ...inputs, direction: towardsValues });
+  const values = await run(outputs, {
+    ...stateOf(parameters),
+    ...stateOf(buffers),
+    ...inputs,
+    direction: towardsValues,
+  });
   const named = ({ path, spec }: { path: string; spec: { shape: readonly number[] } }) =>
     [path, [...spec.shape]] as const;
   return {
@@ -132,6 +134,23 @@ export async function runModule(
     parameters: Object.fromEntries(tree.parameters.map(named)),
     buffers: Object.fromEntries(tree.buffers.map(named)),
   };
+}
+
+/** What the evaluation trace of a module makes of recorded inputs and parameters, and the operators that do it. */
+export async function evaluateModule(
+  { inputs, parameters, buffers }: RecordedModule,
+  model: Module<never, unknown>,
+  forward: (inputs: Inputs) => Tensor,
+): Promise<{ readonly output: Float32Array; readonly operators: readonly string[] }> {
+  const traced = new Graph(traceContext(moduleTree(model), false).context);
+  const result = forward(columns(traced, inputs));
+  const { graph, map } = specialize(traced, Object.values(inputs)[0]!.shape[0]!);
+  const values = await run({ output: map[result.id]! }, { ...stateOf(parameters), ...stateOf(buffers), ...inputs });
+  return { output: values.output!, operators: graph.nodes.map(({ op }) => op.type) };
+}
+
+function stateOf(state: Readonly<Record<string, Values>>): Readonly<Record<string, Input>> {
+  return Object.fromEntries(Object.entries(state).map(([name, values]) => [name, { dtype: "float32", ...values }]));
 }
 
 /** The weighted mean of a loss over its samples as a run forms it, and its gradient by the float inputs. */
