@@ -2,15 +2,19 @@ import { staticShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { extent, type Window } from "./window.ts";
 
+/** Fewer channels than this make a matrix product of so few rows that adding up columns is faster. */
+const fewChannels = 16;
+
 /**
- * d loss/d x of y = conv(x, w), from dy [N,Co,…places] and w [Co,Ci/groups,…kernel]: [N,Ci,…sizes]. At stride 1 it is the
- * convolution of dy with w, its kernel turned around and its channels swapped, 2 to 3 times faster than the transposed
- * convolution that it is for every stride.
+ * d loss/d x of y = conv(x, w), from dy [N,Co,…places] and w [Co,Ci/groups,…kernel]: [N,Ci,…sizes]. It is a transposed
+ * convolution with w; at stride 1 also a convolution with w, its kernel turned around and its channels swapped, which is
+ * faster for images of many channels, for channels by themselves and in one dimension.
  */
 export function dataGradient(dy: Tensor, w: Tensor, window: Window, groups: number, sizes: readonly number[]): Tensor {
   const { kernel, strides, dilations, begin, end } = window;
   const margins = [...begin, ...end].map((pad, i) => extent(window, i % kernel.length) - 1 - pad);
-  if (strides.every((stride) => stride === 1) && margins.every((margin) => margin >= 0)) {
+  const isFaster = groups > 1 || kernel.length === 1 || Number(w.shape[1]) >= fewChannels;
+  if (isFaster && strides.every((stride) => stride === 1) && margins.every((margin) => margin >= 0)) {
     return dy.conv(turned(w, groups), { pads: margins, dilations, groups });
   }
   const outputPadding = sizes.map((size, axis) => {
@@ -37,45 +41,141 @@ function turned(w: Tensor, groups: number): Tensor {
 
 /**
  * d loss/d w of y = conv(x, w), from x [N,Ci,…sizes] and dy [N,Co,…places]: [Co,Ci/groups,…kernel]. It is one convolution,
- * of x by dy, in which the samples are the channels to sum over, and stride and dilation change places. With the last
- * axis of x undilated, channels can lie next to it in one axis, as in a channels-last image, so that the kernel slides over
- * channels too and the matrix product inside is large.
+ * of x by dy, in which the samples are the channels to sum over, and stride and dilation change places.
  */
 export function weightGradient(x: Tensor, dy: Tensor, window: Window, groups: number): Tensor {
   const { kernel, strides, dilations, begin } = window;
-  const last = kernel.length - 1;
-  const [samples, channels] = staticShape(x.shape.slice(0, 2)) as [number, number];
-  const [, out, ...places] = staticShape(dy.shape) as [number, number, ...number[]];
-  const inner = channels / groups;
   // Entries behind the last place of the window are not read.
   let image = x;
   const end = kernel.map((size, axis) => {
-    const read = strides[axis]! * (places[axis]! - 1) + (size - 1) * dilations[axis]! + 1;
+    const read = strides[axis]! * (Number(dy.shape[axis + 2]) - 1) + (size - 1) * dilations[axis]! + 1;
     const rest = read - Number(x.shape[axis + 2]) - begin[axis]!;
     if (rest < 0) image = image.slice(axis + 2, 0, rest);
     return Math.max(0, rest);
   });
-  const sizes = staticShape(image.shape.slice(2));
-  const axes = kernel.map((_, axis) => axis);
-  const filters = dy.transpose([1, 0, ...axes.map((axis) => axis + 2)]);
-  const grouped = image.reshape([samples, groups, inner, ...sizes]);
+  const read = { ...window, end };
+  const isPoint = kernel.every((size, axis) => size === 1 && begin[axis] === 0 && end[axis] === 0);
+  if (isPoint && groups === 1) return ofPoints(image, dy, read);
+  if (groups > 1 && groups === x.shape[1] && groups === dy.shape[1]) return byChannel(image, dy, read);
+  const last = kernel.length - 1;
+  if (dilations[last] === 1) return overChannels(image, dy, read, groups);
+  return strides[last] === 1 ? byPhases(image, dy, read, groups) : swapped(image, dy, read, groups);
+}
 
-  if (dilations[last] === 1) {
-    const wide = (list: readonly number[]): readonly number[] => [...list.slice(0, last), list[last]! * inner];
-    const swapped = grouped
-      .transpose([1, 0, ...axes.map((axis) => axis + 3), 2])
-      .reshape([1, groups * samples, ...wide(sizes)])
-      .conv(filters, {
-        strides: dilations,
-        dilations: wide(strides),
-        pads: [...wide(begin), ...wide(end)],
-        groups,
-      });
-    return swapped.reshape([out, ...kernel, inner]).transpose([0, last + 2, ...axes.map((axis) => axis + 1)]);
+/** 2, 3, … for the axes behind samples and channels; others count from elsewhere. */
+function spatialAxes({ kernel }: Window, first = 2): readonly number[] {
+  return kernel.map((_, axis) => axis + first);
+}
+
+/** A kernel of one entry: a product of matrices, with samples and places in the sum. */
+function ofPoints(x: Tensor, dy: Tensor, window: Window): Tensor {
+  const image = window.strides.reduce(
+    (from, stride, axis) => (stride === 1 ? from : from.slice(axis + 2, 0, undefined, stride)),
+    x,
+  );
+  const [samples, out, ...places] = staticShape(dy.shape) as [number, number, ...number[]];
+  const inner = Number(x.shape[1]);
+  const count = places.reduce((product, size) => product * size, samples);
+  const rows = dy.transpose([1, 0, ...spatialAxes(window)]).reshape([out, count]);
+  const columns = image.transpose([0, ...spatialAxes(window), 1]).reshape([count, inner]);
+  return rows.gemm(columns).reshape([out, inner, ...window.kernel]);
+}
+
+/**
+ * With the last axis undilated, channels can lie next to it in one axis, as in a channels-last image, so that the kernel
+ * slides over channels too and the matrix product inside is large.
+ */
+function overChannels(x: Tensor, dy: Tensor, window: Window, groups: number): Tensor {
+  const { kernel, strides, dilations, begin, end } = window;
+  const [samples, channels, ...sizes] = staticShape(x.shape) as [number, number, ...number[]];
+  const inner = channels / groups;
+  const last = kernel.length - 1;
+  const wide = (list: readonly number[]): readonly number[] => [...list.slice(0, last), list[last]! * inner];
+  const made = x
+    .reshape([samples, groups, inner, ...sizes])
+    .transpose([1, 0, ...spatialAxes(window, 3), 2])
+    .reshape([1, groups * samples, ...wide(sizes)])
+    .conv(dy.transpose([1, 0, ...spatialAxes(window)]), {
+      strides: dilations,
+      dilations: wide(strides),
+      pads: [...wide(begin), ...wide(end)],
+      groups,
+    });
+  return made.reshape([Number(dy.shape[1]), ...kernel, inner]).transpose([0, last + 2, ...spatialAxes(window, 1)]);
+}
+
+/** Dilated by d along the last axis, at stride 1: every d-th entry makes an undilated image of its own. */
+function byPhases(x: Tensor, dy: Tensor, window: Window, groups: number): Tensor {
+  const last = window.kernel.length - 1;
+  const phases = window.dilations[last]!;
+  const places = Math.ceil(Number(dy.shape.at(-1)) / phases);
+  const split = (tensor: Tensor, before: number, perPhase: number): Tensor => {
+    const [samples, channels, ...sizes] = staticShape(tensor.shape) as [number, number, ...number[]];
+    const outer = sizes.slice(0, last);
+    const after = phases * perPhase - before - sizes[last]!;
+    const pads = [before, after].flatMap((count) => [...tensor.shape.slice(1).map(() => 0), count]);
+    return tensor
+      .pad(pads)
+      .reshape([samples, channels, ...outer, perPhase, phases])
+      .transpose([0, last + 3, 1, ...spatialAxes(window)])
+      .reshape([samples * phases, channels, ...outer, perPhase]);
+  };
+  const image = split(x, window.begin[last]!, places + window.kernel[last]! - 1);
+  const only = (list: readonly number[], value: number): readonly number[] => [...list.slice(0, last), value];
+  const undilated = {
+    ...window,
+    dilations: only(window.dilations, 1),
+    begin: only(window.begin, 0),
+    end: only(window.end, 0),
+  };
+  return overChannels(image, split(dy, 0, places), undilated, groups);
+}
+
+/** Each channel by itself: products of matrices of one row, which sums of products and small convolutions beat. */
+function byChannel(x: Tensor, dy: Tensor, window: Window): Tensor {
+  const { kernel, strides, dilations, begin, end } = window;
+  const [samples, channels, ...places] = staticShape(dy.shape) as [number, number, ...number[]];
+  if (strides.some((stride) => stride !== 1)) {
+    const each = x.reshape([1, samples * channels, ...x.shape.slice(2)]);
+    const filters = dy.reshape([samples * channels, 1, ...places]);
+    const pads = [...begin, ...end];
+    const made = each.conv(filters, { strides: dilations, dilations: strides, pads, groups: samples * channels });
+    return made.reshape([samples, channels, 1, ...kernel]).sum(0);
   }
-  const swapped = grouped
-    .transpose([2, 1, 0, ...axes.map((axis) => axis + 3)])
-    .reshape([inner, groups * samples, ...sizes])
-    .conv(filters, { strides: dilations, dilations: strides, pads: [...begin, ...end], groups });
-  return swapped.transpose([1, 0, ...axes.map((axis) => axis + 2)]);
+  const axes = spatialAxes(window);
+  const padded = x.pad([0, 0, ...begin, 0, 0, ...end]);
+  const taps = kernel.reduce<readonly Tensor[]>(
+    (parts, size, axis) =>
+      parts.flatMap((part) =>
+        Array.from({ length: size }, (_, tap) => {
+          const start = tap * dilations[axis]!;
+          return part.slice(axis + 2, start, start + places[axis]!);
+        }),
+      ),
+    [padded],
+  );
+  const [first, ...rest] = taps.map((tap) =>
+    tap
+      .mul(dy)
+      .sum([0, ...axes])
+      .reshape([channels, 1]),
+  );
+  return first!.concat(rest, 1).reshape([channels, 1, ...kernel]);
+}
+
+/** Samples as channels and channels as samples: right for every window. */
+function swapped(x: Tensor, dy: Tensor, window: Window, groups: number): Tensor {
+  const { strides, dilations, begin, end } = window;
+  const [samples, channels, ...sizes] = staticShape(x.shape) as [number, number, ...number[]];
+  const made = x
+    .reshape([samples, groups, channels / groups, ...sizes])
+    .transpose([2, 1, 0, ...spatialAxes(window, 3)])
+    .reshape([channels / groups, groups * samples, ...sizes])
+    .conv(dy.transpose([1, 0, ...spatialAxes(window)]), {
+      strides: dilations,
+      dilations: strides,
+      pads: [...begin, ...end],
+      groups,
+    });
+  return made.transpose([1, 0, ...spatialAxes(window)]);
 }

@@ -53,6 +53,30 @@ const conv: readonly GradientCase[] = [
     attributes: { dilations: [2, 2], pads: [1, 1, 1, 1] },
   },
   {
+    name: "dilated at places that do not divide by the dilation",
+    inputs: [of(2, 2, 4, 9), of(2, 2, 2, 3)],
+    attributes: { dilations: [1, 3], pads: [0, 1, 1, 2], strides: [2, 1] },
+  },
+  {
+    name: "kernel 1 at stride 1",
+    inputs: [of(2, 3, 4, 3), of(2, 3, 1, 1), of(2)],
+  },
+  {
+    name: "kernel 1, some entries not read, in groups",
+    inputs: [of(2, 4, 4, 6), of(2, 2, 1, 1)],
+    attributes: { strides: [2, 3], group: 2 },
+  },
+  {
+    name: "many channels",
+    inputs: [of(1, 16, 3, 3), of(2, 16, 2, 2)],
+    attributes: { pads: [1, 0, 0, 1] },
+  },
+  {
+    name: "many channels, dilated",
+    inputs: [of(1, 16, 4, 3), of(2, 16, 2, 2)],
+    attributes: { pads: [1, 0, 0, 1], dilations: [2, 1] },
+  },
+  {
     name: "dilated with stride",
     inputs: [of(1, 2, 8, 8), of(2, 2, 2, 2)],
     attributes: { dilations: [3, 2], strides: [2, 3], pads: [0, 1, 2, 0] },
