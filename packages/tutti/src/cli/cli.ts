@@ -41,9 +41,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     )
     .exitProcess(false)
     .fail((message, error) => {
-      throw error?.name === "TuttiError"
-        ? error
-        : new TuttiError("BAD_OPTION", `${message ?? error?.message}; see tutti --help`);
+      throw error?.name === "TuttiError" ? error : badUsage(args, message ?? error?.message ?? "");
     });
   for (const command of [
     trainCommand,
@@ -62,6 +60,13 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
   } catch (error) {
     return reportFailure(error, output, args.includes("--json"));
   }
+}
+
+/** yargs names what is close to an unknown command, but not the command. */
+function badUsage(args: readonly string[], message: string): TuttiError {
+  const closest = /^Did you mean (.*)\?$/.exec(message)?.[1];
+  const problem = closest === undefined ? message : `unknown command "${args[0]}"; did you mean "${closest}"`;
+  return new TuttiError("BAD_OPTION", `${problem}; see tutti --help`);
 }
 
 function versionOf(): string {

@@ -3,6 +3,7 @@ import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
 import { type TrainOptions, train } from "../train.ts";
 import type { RunArguments } from "./commands/run-options.ts";
+import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 import { JsonReporter } from "./report/json-reporter.ts";
@@ -24,8 +25,7 @@ export function trainWithRemoteWorkers(
   { host, port, startWorkers }: { host: string; port: number; startWorkers: number },
   output: Output,
 ): Promise<void> {
-  const token = process.env.TUTTI_TOKEN;
-  const listen = { host, port, ...(token === undefined ? {} : { token }) };
+  const listen = { host, port, token: tokenFromEnvironment() };
   return trainRun(args, { workers: 0, listen, startWorkers }, output);
 }
 

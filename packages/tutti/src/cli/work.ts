@@ -1,5 +1,6 @@
 import { TuttiError } from "@tutti/core/errors";
 import { runWorker } from "@tutti/worker";
+import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 
@@ -18,7 +19,7 @@ export async function work({ url, lanes, retryForMs, json }: WorkOptions, output
   const release = onInterrupt(output, () => leaving.abort());
   const log = (message: string): void => (json ? output.json({ type: "notice", message }) : output.log(message));
   try {
-    const token = process.env.TUTTI_TOKEN;
+    const token = tokenFromEnvironment();
     const { code, message } = await runWorker({ url, lanes, token, retryForMs, signal: leaving.signal, log });
     if (json) output.json({ type: "parting", code, message });
     else output.log(message);

@@ -13,18 +13,21 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           coerce: oneText("host"),
           requiresArg: true,
           default: "127.0.0.1",
+          defaultDescription: "127.0.0.1",
           describe: "Address to listen on; others than loopback need TUTTI_TOKEN",
         })
         .option("port", {
           coerce: wholeNumber("port", 0, 65_535),
           requiresArg: true,
           default: "7070",
+          defaultDescription: "7070",
           describe: "Port to listen on; 0 takes a free one",
         })
         .option("min-workers", {
           coerce: wholeNumber("min-workers", 1, 1024),
           requiresArg: true,
           default: "1",
+          defaultDescription: "1",
           describe: "Workers to wait for before the first step",
         })
         .example(

@@ -10,6 +10,7 @@ export function withRunOptions<T>(command: Argv<T>) {
       array: true,
       nargs: 1,
       default: [] as string[],
+      defaultDescription: "none",
       describe: "Replace a plain value: optimizer.lr=0.01; repeatable",
     })
     .option("out", {

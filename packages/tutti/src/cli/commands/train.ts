@@ -13,12 +13,14 @@ export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void
           coerce: wholeNumber("workers", 0, 1024),
           requiresArg: true,
           default: "2",
+          defaultDescription: "2",
           describe: "Worker processes; 0 computes in this process",
         })
         .option("lanes", {
           coerce: wholeNumber("lanes", 1, 1024),
           requiresArg: true,
           default: "1",
+          defaultDescription: "1",
           describe: "Computing threads of each worker",
         })
         .example("$0 train examples/digits.ts --workers 2", "train the digits with two workers")

@@ -13,18 +13,21 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           coerce: numberList("workers"),
           requiresArg: true,
           default: "1,2,3",
+          defaultDescription: "1,2,3",
           describe: "Worker counts to compare; 0 computes in this process",
         })
         .option("lanes", {
           coerce: wholeNumber("lanes", 1, 1024),
           requiresArg: true,
           default: "1",
+          defaultDescription: "1",
           describe: "Computing threads of each worker",
         })
         .option("steps", {
           coerce: wholeNumber("steps", 1),
           requiresArg: true,
           default: "20",
+          defaultDescription: "20",
           describe: "Steps to train with each count",
         })
         .option("set", {
@@ -32,6 +35,7 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           array: true,
           nargs: 1,
           default: [] as string[],
+          defaultDescription: "none",
           describe: "Replace a plain value; repeatable",
         })
         .example("$0 verify examples/digits.ts --workers 1,2,3,5", "compare four worker counts over 20 steps"),

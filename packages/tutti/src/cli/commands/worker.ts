@@ -17,12 +17,14 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           coerce: wholeNumber("lanes", 1, 1024),
           requiresArg: true,
           default: "1",
+          defaultDescription: "1",
           describe: "Computing threads",
         })
         .option("retry", {
           coerce: wholeNumber("retry", 0, 1_000_000),
           requiresArg: true,
           default: "30",
+          defaultDescription: "30",
           describe: "Seconds to keep trying to reach the coordinator",
         })
         .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),

@@ -55,7 +55,7 @@ export function checkpointLines(facts: CheckpointFacts): readonly string[] {
   return [
     ...table([
       ["checkpoint", path],
-      ["step", `${count(step)} (epoch ${epoch + 1}, ${count(position)} of its batches done)`],
+      ["step", `${count(step)} (${epoch} epochs and ${count(position)} batches)`],
       ["parameters", count(total)],
       ...(Object.keys(metrics).length === 0 ? [] : [["validation", figures(metrics)]]),
       ["seed", String(seed)],

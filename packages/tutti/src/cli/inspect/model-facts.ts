@@ -21,7 +21,8 @@ export interface ModelFacts {
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly ValueFacts[];
   readonly outputs: readonly ValueFacts[];
-  readonly parameters: readonly ValueFacts[];
+  /** Stored tensors: float32 of at least one axis are weights, the rest constants. */
+  readonly initializers: readonly ValueFacts[];
   /** Uses by operator. */
   readonly operators: Readonly<Record<string, number>>;
 }
@@ -48,7 +49,7 @@ export function modelFacts(path: string, bytes: Uint8Array): ModelFacts {
     ),
     inputs: model.inputs.filter(({ name }) => !stored.has(name)).map(valueFacts),
     outputs: model.outputs.map(valueFacts),
-    parameters: model.initializers.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    initializers: model.initializers.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
     operators,
   };
 }
@@ -67,8 +68,9 @@ function valueFacts({ name, dtype, shape }: OnnxValueInfo): ValueFacts {
 }
 
 export function modelLines(facts: ModelFacts): readonly string[] {
-  const { path, bytes, producer, opsets, inputs, outputs, parameters, operators } = facts;
-  const total = parameters.reduce(
+  const { path, bytes, producer, opsets, inputs, outputs, initializers, operators } = facts;
+  const weights = initializers.filter(({ dtype, shape }) => dtype === "float32" && shape?.length !== 0);
+  const total = weights.reduce(
     (sum, { shape }) => sum + (shape ?? []).reduce<number>((product, dim) => product * Number(dim), 1),
     0,
   );
@@ -93,13 +95,13 @@ export function modelLines(facts: ModelFacts): readonly string[] {
           .map(([name, uses]) => (uses === 1 ? name : `${name} ×${uses}`))
           .join(", "),
       ],
-      ["parameters", count(total)],
+      ["weights", count(total)],
     ]),
     "",
     ...table([
       ...inputs.map((value) => row("input", value)),
       ...outputs.map((value) => row("output", value)),
-      ...parameters.map((value) => row("parameter", value)),
+      ...initializers.map((value) => row(weights.includes(value) ? "weight" : "constant", value)),
     ]),
   ];
 }

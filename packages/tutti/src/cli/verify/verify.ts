@@ -4,7 +4,7 @@ import { loadRunFile } from "../../load-run.ts";
 import { duration, table } from "../format.ts";
 import { onInterrupt } from "../interrupt.ts";
 import type { Output } from "../output.ts";
-import { compareShardings, type ShardingComparison } from "./compare-shardings.ts";
+import { compareShardings, mixesSamples, type ShardingComparison } from "./compare-shardings.ts";
 import { checkAllWorked, firstDifference, firstDifferingParameter, type Trace, trace } from "./traces.ts";
 
 export interface VerifyOptions {
@@ -41,7 +41,10 @@ export async function verify(options: VerifyOptions, output: Output): Promise<vo
       const { trace: found } = await trace(definition, { ...common, workers: count, maxSteps: steps });
       traces.push(found);
       if (json) output.json(lineOf(found, traces[0]!));
-      else output.log(`${count} workers: ${found.steps.length} steps in ${duration(found.wallMs)}`);
+      else
+        output.log(
+          `${count} ${count === 1 ? "worker" : "workers"}: ${found.steps.length} steps in ${duration(found.wallMs)}`,
+        );
     }
     if (!json) for (const line of tableOf(traces)) output.line(line);
     for (const found of traces) {
@@ -71,10 +74,20 @@ export async function verify(options: VerifyOptions, output: Output): Promise<vo
 
 function sayShardings(sharding: ShardingComparison | undefined, output: Output): void {
   if (sharding === undefined) return;
-  const [own, other] = sharding.shards;
+  const { relative, parameter, perShard } = sharding;
+  const [own, other] = sharding.shards.map((shards) => (shards === 1 ? "1 shard" : `${shards} shards`));
+  const verdict = mixesSamples(sharding)
+    ? `it mixes samples, as nn.perShard declares${placesOf(perShard)}: the result depends on the number of shards, never on workers`
+    : "no samples are mixed";
   output.log(
-    `first gradient at ${own} shards and at ${other}: differ by ${sharding.relative.toExponential(1)} of its size (${sharding.parameter}): no samples are mixed`,
+    `first gradient at ${own} and at ${other}: differs by ${relative.toExponential(1)} of its size (${parameter}); ${verdict}`,
   );
+}
+
+/** " in bn1, bn2": the modules, if it was in modules. */
+function placesOf(scopes: readonly string[]): string {
+  const named = [...new Set(scopes)].filter((scope) => scope !== "");
+  return named.length === 0 ? "" : ` in ${named.join(", ")}`;
 }
 
 /** Trains both again up to the step, to see which parameter it was. */

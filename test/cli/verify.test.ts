@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { temporaryFolder } from "../system/tutti-process.ts";
+import { jsonLines, runFile, runText, tutti } from "./command.ts";
+
+test("proves equal weights after every step on 0, 1, 2 and 3 workers", async () => {
+  const { status, stdout } = await tutti([
+    "verify",
+    "test/fixtures/blobs.ts",
+    "--workers",
+    "0,1,2,3",
+    "--steps",
+    "9",
+    "--json",
+  ]);
+  expect(status).toBe(0);
+  const lines = jsonLines(stdout);
+  const runs = lines.filter(({ type }) => type === "verify");
+  expect(runs.map(({ workers }) => workers)).toEqual([0, 1, 2, 3]);
+  for (const run of runs) {
+    expect(run.weightsSha256).toHaveLength(9);
+    expect(run.weightsSha256).toEqual(runs[0]!.weightsSha256);
+    expect(run.firstDifference).toBeNull();
+  }
+  expect(new Set(runs[0]!.weightsSha256 as readonly string[]).size).toBe(9);
+  expect(runs[3]!.leases).toHaveLength(3);
+  expect((runs[3]!.leases as readonly number[]).every((leases) => leases > 0)).toBe(true);
+  expect(lines.at(-1)).toMatchObject({ type: "verified", workers: [0, 1, 2, 3], steps: 9, shards: 6 });
+});
+
+test("prints a table for people", async () => {
+  const { status, stdout } = await tutti(["verify", "test/fixtures/blobs.ts", "--workers", "1,2", "--steps", "3"]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^workers\s+leases of each\s+weights after step 1\s+after step 3/m);
+  expect(stdout).toMatch(/^1 .*equal after every step$/m);
+  expect(stdout).toMatch(/^2 .*equal after every step$/m);
+  expect(stdout).toMatch(/Same bits/);
+});
+
+test("reports a step function that joins the samples of a shard as mixing samples", async () => {
+  const step = "step: ({ x, y }) => ({ loss: nn.mse(model(nn.perShard(x, () => x.sub(x.mean(0)))), y) }),";
+  const options = "optimizer: optim.sgd({ lr: 0.001 }), batchSize: 4, epochs: 3, shards: 4,"; // one sample each: none stays
+  const run = runFile(temporaryFolder(), runText({ step, options }));
+  const json = await tutti(["verify", run, "--workers", "0,2", "--steps", "2", "--json"]);
+  expect(json.status).toBe(0); // declared, and still the same on any number of workers
+  const { sharding } = jsonLines(json.stdout).at(-1) as { sharding: { relative: number; perShard: readonly string[] } };
+  expect(sharding.relative).toBeGreaterThan(1e-4);
+  expect(sharding.perShard).toHaveLength(1);
+  const { stderr } = await tutti(["verify", run, "--workers", "0", "--steps", "1"]);
+  expect(stderr).toMatch(/it mixes samples, as nn\.perShard declares/);
+});
+
+test("finds no mixing in a step function that is a sum over samples", async () => {
+  const run = runFile(temporaryFolder(), runText());
+  const { stdout } = await tutti(["verify", run, "--workers", "0", "--steps", "1", "--json"]);
+  const { sharding } = jsonLines(stdout).at(-1) as { sharding: { shards: readonly number[]; relative: number } };
+  expect(sharding.shards).toEqual([2, 1]);
+  expect(sharding.relative).toBeLessThan(1e-5);
+});
