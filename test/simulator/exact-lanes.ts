@@ -10,6 +10,8 @@ export interface Pace {
   factor: number;
   /** The next so many computations fail. */
   failures: number;
+  /** The next so many computations give a wrong number. */
+  lies: number;
 }
 
 /**
@@ -72,8 +74,13 @@ export class ExactLanes implements Lanes {
       scalars[2 * i + 1] = rows.get(shard)!.length;
     }
     const isTraining = programs[0]!.mode === "train";
+    const lie = this.#pace.lies > 0 && isTraining ? this.#dice.whole(0, length - 1) : -1;
     const address = isTraining ? (this.#free.pop() ?? arena.allocate(length * 4)) : 0;
     if (isTraining) arena.floats(address, length).set(nodeSums(task.node, parameters, rows));
+    if (lie >= 0) {
+      this.#pace.lies--;
+      arena.floats(address, length)[lie]! += 1 + this.#dice.uniform();
+    }
     return {
       sums: address,
       scalars,

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { mutants } from "./mutants.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Runs the simulator on sources with one bug planted (see vitest.config.ts); resolves with what it printed. */
-function simulateWith(mutant: number): Promise<{ status: number | null; output: string }> {
+function simulateWith(mutant: number | "none"): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve) => {
     const child = spawn(
       process.execPath,
@@ -26,6 +26,11 @@ function simulateWith(mutant: number): Promise<{ status: number | null; output: 
     child.on("close", (status) => resolve({ status, output }));
   });
 }
+
+beforeAll(async () => {
+  const { status, output } = await simulateWith("none");
+  expect(status, `without a planted bug:\n${output}`).toBe(0);
+});
 
 for (const [index, { name }] of mutants.entries()) {
   test(`finds within 1,000 schedules that ${name}`, async () => {

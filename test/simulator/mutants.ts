@@ -44,15 +44,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "answers of another round are accepted",
-    edits: [{ file: `${coordinator}coordinator.ts`, find: "message.round !== round.number || ", replace: "" }],
+    edits: [{ file: `${coordinator}intake.ts`, find: "message.round !== round.number || ", replace: "" }],
   },
   {
     name: "a chunk is merged twice",
     edits: [
       {
         file: `${coordinator}step-round.ts`,
-        find: "if (this.#parts.reduction.has(lease.node, chunk)) this.duplicates++;\n    else ",
-        replace: "",
+        find: "else if (this.#parts.reduction.has(lease.node, chunk)) this.#duplicate(member, lease, chunk, bytes);",
+        replace: "else if (lease === undefined) this.#duplicate(member, lease, chunk, bytes);",
       },
       {
         file: `${coordinator}reduction.ts`,

@@ -24,6 +24,8 @@ export interface Schedule {
   /** What was done, for the report of a failure. */
   readonly faults: readonly string[];
   readonly outcome: Outcome;
+  /** Workers sent away for a wrong answer. */
+  readonly quarantined: number;
 }
 
 /** Arenas are address space: schedules share some. */
@@ -65,13 +67,16 @@ const faultKinds = [
   "hang",
 ] as const;
 
+/** With liars nobody else fails, so that there are always two honest workers. */
+const faultsWithLiars = ["lie", "lie", "slow lane", "join"] as const;
+
 const limitMs = 600_000;
 
 /** Runs the real coordinator and workers under a schedule of faults drawn from `seed`. Throws when they hang or fail. */
 export async function simulate(
   seed: number,
   machines: SimulatedMachines,
-  options: { readonly undisturbed?: boolean } = {},
+  options: { readonly undisturbed?: boolean; readonly liars?: boolean } = {},
 ): Promise<Schedule> {
   const clock = new VirtualClock();
   const dice = new Dice(seed);
@@ -82,13 +87,18 @@ export async function simulate(
   const trace: string[] = [];
   const up: Machine[] = [];
   let stepsDone = 0;
+  let liars = 0;
+  let quarantined = 0;
   const onEvent = (event: RunEvent): void => {
     if (event.type === "step") {
       stepsDone = event.step;
       trace.push(`${event.step} ${event.loss} ${event.gradientNorm} ${event.samples} ${event.weightsSha256}`);
     }
     // Nothing in these schedules changes what is sent, so no worker may ever find its parameters to differ.
+    if (event.type === "notice" && /they are sent again/.test(event.message))
+      coordinator.fail(new Error(event.message));
     if (event.type === "worker" && /differ/.test(event.reason ?? "")) coordinator.fail(new Error(event.reason));
+    if (event.type === "worker" && event.event === "refused") quarantined++;
     if (event.type === "validation") trace.push(`validation ${event.step} ${event.loss}`);
   };
   const coordinator = new Coordinator(
@@ -103,7 +113,8 @@ export async function simulate(
     {
       clock,
       generation: 1,
-      startWorkers: 1,
+      startWorkers: options.liars ? 5 : 1,
+      auditShare: options.liars ? 1 : 0,
       hashEveryStep: true,
       chunkFloats,
       normBlockFloats,
@@ -117,7 +128,7 @@ export async function simulate(
   const join = (): void => {
     const link = virtualLink(clock, dice);
     const memory = machines.next();
-    const pace: Pace = { factor: 1, failures: 0 };
+    const pace: Pace = { factor: 1, failures: 0, lies: 0 };
     const lanes = new ExactLanes(dice.whole(1, 2), memory, clock, dice, pace);
     const machine: Machine = { link, pace, isUp: true };
     const worker = new Worker({
@@ -139,7 +150,9 @@ export async function simulate(
   const disturb = (): void => {
     const alive = up.filter(({ isUp }) => isUp);
     const victim = dice.pick(alive);
-    const kind = dice.pick(faultKinds)!;
+    const kind = dice.pick<(typeof faultKinds | typeof faultsWithLiars)[number]>(
+      options.liars ? faultsWithLiars : faultKinds,
+    )!;
     faults.push(`${clock.now().toFixed(1)} ms, after step ${stepsDone}: ${kind}`);
     if (kind === "join" || victim === undefined) {
       join();
@@ -149,6 +162,10 @@ export async function simulate(
       machine.isUp = false;
       machine.link.kill();
     };
+    if (kind === "lie") {
+      if (liars++ < 2) victim.pace.lies = dice.whole(1, 5);
+      return;
+    }
     if (kind === "kill") kill(victim);
     else if (kind === "kill all") {
       victim.link.afterSent(dice.whole(1, 12), () => {
@@ -164,7 +181,7 @@ export async function simulate(
     else victim.pace.failures = 1;
     if (kind !== "slow link" && kind !== "engine error") clock.setTimer(dice.uniform() * 50, join); // its place is filled again
   };
-  const first = options.undisturbed ? 1 : dice.whole(3, 5);
+  const first = options.undisturbed ? 1 : options.liars ? 5 : dice.whole(3, 5);
   for (let i = 0; i < first; i++) clock.setTimer(dice.uniform() * 20, join);
   if (!options.undisturbed) {
     const count = dice.whole(2, 8);
@@ -202,6 +219,7 @@ export async function simulate(
     shards,
     clip,
     faults,
+    quarantined,
     outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },
   };
 }

@@ -23,3 +23,20 @@ test(`gives the undisturbed run's bits under ${schedules} schedules of joins, de
   }
   expect(faults).toBeGreaterThanOrEqual(2 * schedules);
 }, 600_000);
+
+test("finds lying workers by audits of every node, and gives the undisturbed run's bits", async () => {
+  const machines = new SimulatedMachines();
+  const undisturbed = new Map<string, Outcome>();
+  for (let seed = 1; undisturbed.size < 10; seed++) {
+    const { shards, clip, outcome } = await simulate(seed, machines, { undisturbed: true });
+    undisturbed.set(`${shards}/${clip}`, outcome);
+  }
+  let quarantined = 0;
+  for (let seed = firstSeed; seed < firstSeed + 300; seed++) {
+    const schedule = await simulate(seed, machines, { liars: true });
+    quarantined += schedule.quarantined;
+    const expected = undisturbed.get(`${schedule.shards}/${schedule.clip}`);
+    expect(schedule.outcome, `schedule ${seed}; faults:\n${schedule.faults.join("\n")}`).toEqual(expected);
+  }
+  expect(quarantined).toBeGreaterThan(100);
+}, 300_000);

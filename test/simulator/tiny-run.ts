@@ -64,6 +64,8 @@ export function tinyRun(shards: number, clip: boolean): TrainingRun {
       shards: evaluation.shards.length,
       samples: 10,
       metrics: [],
+      collectBytes: () => 0,
+      finishCollected: () => ({}),
       isDue: (step) => step % 3 === 0,
       read: async (shard) => {
         const { lo, hi } = evaluation.shards[shard]!;

@@ -1,21 +1,23 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@tutti/core/clock";
-import { TuttiError } from "@tutti/core/errors";
+import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory, type Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
-import { type Connection, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
+import { Auditor } from "./audit.ts";
 import { Dealer } from "./dealer.ts";
 import { deferred } from "./deferred.ts";
 import type { EvaluationRound } from "./evaluation-round.ts";
 import { Generations } from "./generations.ts";
+import { Intake } from "./intake.ts";
 import type { LeaseShare } from "./lease-plan.ts";
-import type { Departure, FailedMessage, Member } from "./member.ts";
+import type { Departure, Member } from "./member.ts";
 import { Membership } from "./membership.ts";
 import { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import { Publisher } from "./publisher.ts";
-import { RecentTimes } from "./recent-times.ts";
+import { Reception } from "./reception.ts";
 import { Reduction } from "./reduction.ts";
 import { Signal } from "./signal.ts";
 import { StepRound } from "./step-round.ts";
@@ -33,11 +35,14 @@ export interface StartingPoint {
   readonly slots: readonly Float32Array[];
   /** The class the run is pinned to; undefined before its first commit. */
   readonly numericClass?: string;
+  /** Of the committed steps, those that were left out because a number was not finite. */
+  readonly skippedSteps?: number;
 }
 
 /** The state between two steps. The views hold until the next but one commit: copy what must last. */
 export interface StateView {
   readonly step: number;
+  readonly skippedSteps: number;
   readonly numericClass: string;
   readonly parameters: Float32Array;
   readonly slots: readonly Float32Array[];
@@ -47,8 +52,16 @@ export interface CoordinatorOptions {
   readonly clock: Clock;
   /** Rises with every coordinator of the same run: what an older one still says is stale. */
   readonly generation: number;
-  /** Workers to wait for before the first step; later the run goes on with those that are left. */
+  /** Workers to wait for before the first step. */
   readonly startWorkers: number;
+  /** With fewer workers than this no step begins; 1 by default. */
+  readonly minWorkers?: number;
+  /** Workers that compute at the same time; further ones wait for a place. No limit by default. */
+  readonly maxWorkers?: number;
+  /** Share of nodes, 0 to 1, that two workers compute before they are merged. */
+  readonly auditShare?: number;
+  /** What to do when a loss or gradient is NaN or infinite: end the run, or leave the step out. */
+  readonly onNonFinite?: "stop" | "skip";
   readonly membership?: Partial<MembershipConfig>;
   /** Unanswered leases are dealt again after this long (10 s), or 8 times the 95th percentile of recent ones if that is more. */
   readonly lateMs?: number;
@@ -88,11 +101,22 @@ export class Coordinator {
   readonly #validator: Validator;
   readonly #phases: PhaseClock;
   readonly #changed = new Signal();
-  readonly #leaseTimes = new RecentTimes(256);
+  readonly #intake: Intake;
+  readonly #auditor: Auditor;
   readonly #hashScratch: number;
   readonly #startStep: number;
-  readonly #ledger = { samples: 0, leasesDealtAgain: 0, duplicatesDropped: 0, staleDropped: 0 };
-  #numericClass: string | undefined;
+  readonly #reception: Reception;
+  readonly #ledger = {
+    samples: 0,
+    leasesDealtAgain: 0,
+    duplicatesDropped: 0,
+    duplicatesDiffering: 0,
+    staleDropped: 0,
+    nodesAudited: 0,
+    workersHealed: 0,
+    workersQuarantined: 0,
+    skippedSteps: 0,
+  };
   #update: StepUpdate | undefined;
   #nextRound = 1;
   #ahead: BatchAhead | undefined;
@@ -114,10 +138,13 @@ export class Coordinator {
       updated: run.updated.totalFloats,
       trainable: run.trainable.totalFloats,
     };
-    this.#generations = new Generations(this.#arena, run.optimizer, floats, start.step);
+    this.#generations = new Generations(this.#arena, run.optimizer, floats, {
+      step: start.step,
+      updates: start.step - (start.skippedSteps ?? 0),
+    });
     this.#generations.initialize(start.parameters, start.slots);
     this.#startStep = start.step;
-    this.#numericClass = start.numericClass;
+    this.#ledger.skippedSteps = start.skippedSteps ?? 0;
     this.#reduction = new Reduction(this.#arena, this.#kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
     this.#hashScratch = this.#arena.allocate(8 * Math.max(1, this.#reduction.chunks));
     this.#phases = new PhaseClock(this.#clock);
@@ -138,7 +165,7 @@ export class Coordinator {
       clock: this.#clock,
       generation: options.generation,
       inlineBytes: this.#inlineBytes,
-      lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#leaseTimes.p95()),
+      lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#intake.leaseTimes.p95()),
       graceMs: options.graceMs ?? 2000,
       active: () => this.#membership.active,
       stalled: (member, forMs) => {
@@ -146,6 +173,31 @@ export class Coordinator {
         this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
       },
       nobodyLeft: () => this.#notice("no worker is left: waiting for one to join"),
+      noneToConfirm: (lease) => this.#intake.noneToConfirm(lease),
+    });
+    this.#reception = new Reception({
+      run,
+      generation: options.generation,
+      membership: { ...defaultMembership, ...options.membership },
+      chunkFloats: this.#reduction.chunkFloats,
+      inlineBytes: this.#inlineBytes,
+      maxWorkers: options.maxWorkers ?? Number.POSITIVE_INFINITY,
+      numericClass: start.numericClass,
+      active: () => this.#membership.active,
+      emit: (event) => this.#emit(event),
+      admitted: (member) => this.#admitted(member),
+    });
+    this.#auditor = new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0);
+    this.#intake = new Intake({
+      clock: this.#clock,
+      generation: options.generation,
+      dealer: this.#dealer,
+      membership: this.#membership,
+      phases: this.#phases,
+      ledger: this.#ledger,
+      sendParameters: (member) => this.#publisher.sendAll(member, this.#update?.updatedChunks ?? []),
+      emit: (event) => this.#emit(event),
+      fail: (error) => this.fail(error),
     });
     this.#validator = new Validator({
       run,
@@ -184,6 +236,7 @@ export class Coordinator {
       if (this.#state !== "stopping") this.#begin();
       let validation: Validation | undefined;
       while (this.#generations.step < this.#run.totalSteps && this.#state !== "stopping") {
+        await this.#enoughWorkers();
         const batch = await this.#nextBatch();
         await this.#trainStep(batch);
         const isLast = this.#generations.step === this.#run.totalSteps || this.#isStopping;
@@ -200,9 +253,9 @@ export class Coordinator {
 
   /** The state now; see StateView for how long the views hold. */
   get view(): StateView {
-    const { step, parameters } = this.#generations;
+    const { step, parameters, updates } = this.#generations;
     const slots = this.#run.optimizer.slots.map((_, i) => this.#generations.slot(i));
-    return { step, numericClass: this.#numericClass ?? "", parameters, slots };
+    return { step, skippedSteps: step - updates, numericClass: this.#reception.numericClass ?? "", parameters, slots };
   }
 
   /** SHA-256 (hex) over the parameters in layout order, little-endian float32, without padding. */
@@ -222,9 +275,13 @@ export class Coordinator {
     const { round, collected } = this.#assign(batch); // shards → leases → workers
     this.#readAhead(); // the next step's rows travel meanwhile
     await this.#orFailure(collected); // answers are reduced, updated and sent back chunk by chunk as they come
-    const { gradientNorm, hash } = this.#finishUpdate(round);
-    this.#commit(round, hash); // t+1 becomes the current generation, everywhere
-    this.#publish(round, gradientNorm);
+    const update = this.#finishUpdate(round);
+    if (update.nonFinite !== undefined) {
+      this.#leaveOut(round, update.nonFinite);
+      return;
+    }
+    this.#commit(round, update.hash); // t+1 becomes the current generation, everywhere
+    this.#publish(round, update.gradientNorm);
   }
 
   #assign(batch: PreparedBatch): { round: StepRound; collected: Promise<void> } {
@@ -250,7 +307,12 @@ export class Coordinator {
         this.#phases.complete();
         collected.resolve();
       },
+      arena: this.#arena,
+      disputed: (lease, members) => this.#intake.disputed(round, lease, members),
+      differs: (member, lease) => this.#intake.lateAnswerDiffers(round, member, lease),
+      wrong: (member, lease) => this.#intake.quarantine(member, lease),
     });
+    this.#auditor.plan(round, this.#generations.step, this.#membership.active.length);
     this.#update = update;
     this.#phases.dealt();
     this.#phases.run("data", () => {
@@ -294,18 +356,41 @@ export class Coordinator {
       weight === 0 ? "the sample weights add up to 0" : `the loss of shard ${shards.join(", ")} is NaN or infinite`;
     const step = round.step + 1;
     const remedy = "Lower the learning rate, clip gradients, or check the data";
-    this.fail(
-      new TuttiError("NON_FINITE", `step ${step}: ${what}; the step was not committed. ${remedy}`, { step, shards }),
-    );
+    const message = `step ${step}: ${what}; the step was not committed. ${remedy}`;
+    round.nonFinite = new TuttiError("NON_FINITE", message, { step, shards });
   }
 
-  #finishUpdate(round: StepRound): { gradientNorm: number; hash: string } {
+  /** @returns the error instead, when a number is not finite and such steps are to be left out. */
+  #finishUpdate(
+    round: StepRound,
+  ): { gradientNorm: number; hash: string; nonFinite?: undefined } | { nonFinite: TuttiError } {
     try {
+      if (round.nonFinite !== undefined) throw round.nonFinite;
       return this.#phases.run("update", () => this.#update!.finish());
     } catch (error) {
       this.#broadcast({ type: "abort", generation: this.#options.generation, round: round.number });
-      throw error;
+      if (!isTuttiError(error) || error.code !== "NON_FINITE" || this.#options.onNonFinite !== "skip") throw error;
+      return { nonFinite: error };
     }
+  }
+
+  /** The step advances step and data position, and nothing else. */
+  #leaveOut(round: StepRound, error: TuttiError): void {
+    this.#generations.skip();
+    this.#update = undefined;
+    const { step } = this.#generations;
+    this.#broadcast({ type: "skip", generation: this.#options.generation, step, round: round.number });
+    this.#dealer.close(this.#membership.all, round.batch.shards.length);
+    this.#count(round);
+    this.#ledger.samples += round.batch.samples;
+    this.#ledger.skippedSteps++;
+    this.#emit({
+      type: "skipped",
+      step,
+      epoch: round.batch.epoch,
+      samples: round.batch.samples,
+      reason: error.message,
+    });
   }
 
   #commit(round: StepRound, hash: string): void {
@@ -324,12 +409,13 @@ export class Coordinator {
     const { step } = this.#generations;
     this.#count(round);
     this.#ledger.samples += round.batch.samples;
+    this.#ledger.nodesAudited += round.nodesAudited;
     this.#emit({
       type: "step",
       step,
       epoch: round.batch.epoch,
       loss: sums[0]! / sums[1]!,
-      lr: this.#run.optimizer.learningRate(step),
+      lr: this.#run.optimizer.learningRate(this.#generations.updates),
       gradientNorm,
       metrics: finishMetrics(this.#run.metrics, sums),
       samples: round.batch.samples,
@@ -388,102 +474,25 @@ export class Coordinator {
 
   #memberEvents(): ConstructorParameters<typeof Membership>[2] {
     return {
-      hello: (member) => this.#welcome(member),
-      ready: (member) => this.#admit(member),
-      message: (member, message, payload) => this.#receive(member, message, payload),
+      hello: (member) => this.#reception.welcome(member),
+      ready: (member) => this.#reception.ready(member),
+      message: (member, message, payload) => this.#intake.receive(member, message, payload),
       left: (member, departure) => this.#left(member, departure),
       broken: (error) => this.fail(error),
     };
   }
 
-  #welcome(member: Member): void {
-    const { programs, layout, updated, canaries } = this.#run;
-    const { heartbeatMs, silenceMs } = { ...defaultMembership, ...this.#options.membership };
-    member.send({
-      type: "welcome",
-      protocol: protocolVersion,
-      run: this.#run.id,
-      generation: this.#options.generation,
-      worker: member.id,
-      parameterFloats: layout.totalFloats,
-      seed: this.#run.seed,
-      updatedFloats: updated.totalFloats,
-      sumsFloats: Math.max(...programs.map(({ sumsFloats }) => sumsFloats)),
-      chunkFloats: this.#reduction.chunkFloats,
-      inlineBytes: this.#inlineBytes,
-      programs: programs.length,
-      heartbeatMs,
-      silenceMs,
-    });
-    for (const { id, onnx, ...manifest } of programs) {
-      member.send({ type: "program", id, manifest, payloadBytes: onnx.byteLength }, onnx);
-    }
-    for (const [i, { program, bytes }] of canaries.entries()) {
-      member.send({ type: "canary", program, last: i === canaries.length - 1, payloadBytes: bytes.byteLength }, bytes);
-    }
-  }
-
-  #admit(member: Member): void {
-    const { id, host, lanes, numericClass } = member;
-    this.#numericClass ??= numericClass;
-    if (this.#numericClass !== numericClass) {
-      const reason = `its arithmetic differs (numeric class ${numericClass.slice(0, 12)}; the run is pinned to ${this.#numericClass.slice(0, 12)}): use machines of one CPU family with the same engine version`;
-      this.#emit({ type: "worker", event: "refused", id, host, lanes, reason });
-      member.dismiss("NUMERIC_CLASS", reason, false);
-      return;
-    }
-    member.state = "active";
-    this.#emit({ type: "worker", event: "joined", id, host, lanes });
+  #admitted(member: Member): void {
     this.#publisher.sendAll(member, this.#update?.updatedChunks ?? []);
     this.#dealer.dealOrphans();
     this.#changed.notify();
-  }
-
-  #receive(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void {
-    if (message.type === "differs") {
-      this.#membership.drop(member, `its parameters after step ${message.step} differ from the coordinator's`);
-      return;
-    }
-    if (message.type !== "result" && message.type !== "partial" && message.type !== "failed") return;
-    const { round } = this.#dealer;
-    member.lastProgressMs = this.#clock.now();
-    if (round === undefined || message.round !== round.number || message.generation !== this.#options.generation) {
-      this.#ledger.staleDropped++;
-      return;
-    }
-    if (message.type === "failed") {
-      this.#leaseFailed(member, message);
-    } else if (message.type === "result") {
-      const lease = round.leases.get(message);
-      if (lease !== undefined && !lease.isDone)
-        member.measure(message.hi - message.lo, this.#clock.now() - lease.dealtAtMs);
-      if (round instanceof StepRound) member.leasesAnswered++;
-      this.#phases.announced();
-      this.#phases.run("reduce", () => round.result(member, message));
-    } else if (round instanceof StepRound) {
-      this.#phases.run("reduce", () => round.partial(member, message, payload));
-    }
-  }
-
-  #leaseFailed(member: Member, message: FailedMessage): void {
-    const { round } = this.#dealer;
-    const lease = round?.leases.get(message);
-    if (round === undefined || lease === undefined || lease.isDone) return;
-    lease.holders.delete(member);
-    lease.failures++;
-    const where = `step ${round.step + 1}, shards ${message.lo}…${message.hi - 1}, worker ${member.id} on ${member.host}`;
-    if (lease.failures >= 3) {
-      this.fail(new TuttiError("ENGINE_FAILED", `${where}: ${message.message} (tried ${lease.failures} times)`));
-      return;
-    }
-    this.#notice(`${where}: ${message.message}; dealt again`);
-    this.#dealer.dealOrphans();
   }
 
   #left(member: Member, departure: Departure): void {
     const { id, host, lanes } = member;
     if (host !== "?") this.#emit({ type: "worker", event: "left", id, host, lanes, reason: departure.reason });
     this.#dealer.round?.leases.release(member);
+    this.#reception.left(member);
     this.#dealer.dealOrphans();
     this.#changed.notify();
   }
@@ -504,6 +513,13 @@ export class Coordinator {
       await this.#orFailure(this.#changed.wait());
   }
 
+  async #enoughWorkers(): Promise<void> {
+    const least = this.#options.minWorkers ?? 1;
+    if (least <= 1 || this.#membership.active.length >= least) return;
+    this.#notice(`${this.#membership.active.length} of at least ${least} workers are here: waiting for more`);
+    while (this.#membership.active.length < least && !this.#isStopping) await this.#orFailure(this.#changed.wait());
+  }
+
   #begin(): void {
     this.#state = "training";
     const { definitionDigest, shards, seed, batchSize, stepsPerEpoch, totalSteps, trainable } = this.#run;
@@ -517,7 +533,7 @@ export class Coordinator {
       stepsPerEpoch,
       totalSteps,
       startStep: this.#startStep,
-      numericClass: this.#numericClass ?? "",
+      numericClass: this.#reception.numericClass ?? "",
     });
   }
 
@@ -562,6 +578,7 @@ export class Coordinator {
   #count(round: StepRound | EvaluationRound): void {
     this.#ledger.leasesDealtAgain += round.leases.dealtAgain;
     this.#ledger.duplicatesDropped += round.duplicates;
+    if (round instanceof StepRound) this.#ledger.duplicatesDiffering += round.duplicatesDiffering;
   }
 
   #broadcast(message: ToWorker): void {

@@ -2,7 +2,7 @@ import type { Clock } from "@tutti/core/clock";
 import type { TreeNode } from "@tutti/core/step";
 import type { EvaluationRound } from "./evaluation-round.ts";
 import { type LeaseShare, planLeases } from "./lease-plan.ts";
-import type { Lease } from "./leases.ts";
+import { involvedIn, type Lease } from "./leases.ts";
 import type { Member } from "./member.ts";
 import type { StepRound } from "./step-round.ts";
 import type { PreparedShard } from "./training-run.ts";
@@ -21,6 +21,8 @@ export interface DealerParts {
   readonly inlineBytes: number;
   readonly active: () => readonly Member[];
   readonly nobodyLeft: () => void;
+  /** An audited lease has an answer, and no further worker to confirm or decide it. */
+  readonly noneToConfirm: (lease: Lease) => void;
 }
 
 /** Hands leases and their rows to workers, again where one is gone or late. Who computes what cannot change a bit. */
@@ -38,11 +40,13 @@ export class Dealer {
     return this.#round;
   }
 
-  /** One share per active worker. */
+  /** One share per active worker, in proportion to measured speed; by lanes until all are measured. */
   plan(shards: number): readonly LeaseShare<Member>[] {
+    const active = this.#parts.active();
+    const isMeasured = active.every(({ shardsPerSecond }) => shardsPerSecond !== undefined);
     return planLeases(
       shards,
-      this.#parts.active().map((worker) => ({ worker, weight: worker.lanes })),
+      active.map((worker) => ({ worker, weight: isMeasured ? worker.shardsPerSecond! : worker.lanes })),
     );
   }
 
@@ -79,6 +83,7 @@ export class Dealer {
     this.sendRows(round.number, lease.node, this.#shard, member);
     const nowMs = this.#parts.clock.now();
     if (round.leases.heldBy(member) === 0) member.lastProgressMs = nowMs;
+    member.roundDealt(round.number, nowMs);
     round.leases.deal(lease, member, nowMs);
     member.send({
       type: "lease",
@@ -89,18 +94,21 @@ export class Dealer {
     });
   }
 
-  /** Deals every lease that nobody is computing and whose rows are at hand. */
+  /** Deals every lease that lacks a worker and whose rows are at hand. */
   dealOrphans(): void {
     const round = this.#round;
     if (round === undefined) return;
     for (const lease of round.leases.orphans()) {
       if (this.#shard(lease.node.lo) === undefined) continue;
-      const member = this.leastBusy(lease);
-      if (member === undefined) {
-        this.#parts.nobodyLeft();
-        return;
+      while (!lease.isDone && involvedIn(lease).size < lease.wanted) {
+        const member = this.leastBusy(lease);
+        if (member === undefined) {
+          if (involvedIn(lease).size === 0) this.#parts.nobodyLeft();
+          else this.#parts.noneToConfirm(lease);
+          break;
+        }
+        this.deal(lease, member);
       }
-      this.deal(lease, member);
     }
   }
 
@@ -109,7 +117,7 @@ export class Dealer {
     let best: Member | undefined;
     let least = Number.POSITIVE_INFINITY;
     for (const member of this.#parts.active()) {
-      if (lease.holders.has(member)) continue;
+      if (involvedIn(lease).has(member)) continue;
       const load = this.#round!.leases.heldBy(member) / member.lanes;
       if (load < least) {
         best = member;

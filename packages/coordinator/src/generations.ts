@@ -22,18 +22,20 @@ export class Generations {
   readonly #pair: readonly [Generation, Generation];
   #current: 0 | 1 = 0;
   #step: number;
+  #updates: number;
 
   constructor(
     arena: Arena,
     optimizer: CompiledOptimizer,
     floats: { total: number; updated: number; trainable: number },
-    step: number,
+    at: { readonly step: number; readonly updates: number },
   ) {
     this.#arena = arena;
     this.totalFloats = floats.total;
     this.updatedFloats = floats.updated;
     this.trainableFloats = floats.trainable;
-    this.#step = step;
+    this.#step = at.step;
+    this.#updates = at.updates;
     const make = (): Generation => ({
       parameters: arena.allocate(floats.total * 4),
       slots: optimizer.slots.map(() => arena.allocate(floats.trainable * 4)),
@@ -41,9 +43,14 @@ export class Generations {
     this.#pair = [make(), make()];
   }
 
-  /** t: how many updates the current parameters have had. */
+  /** t: committed steps, those that were left out included. */
   get step(): number {
     return this.#step;
+  }
+
+  /** How many updates the current parameters have had: what the optimizer counts by. */
+  get updates(): number {
+    return this.#updates;
   }
 
   get current(): Generation {
@@ -67,9 +74,15 @@ export class Generations {
     return this.#current;
   }
 
+  /** The step is left out: t+1 is t. */
+  skip(): void {
+    this.#step++;
+  }
+
   commit(): void {
     this.#current = this.#current === 0 ? 1 : 0;
     this.#step++;
+    this.#updates++;
   }
 
   /** The current parameters, a view that is overwritten two steps on. */

@@ -1,10 +1,18 @@
 import { nodeKey, type TreeNode } from "@tutti/core/step";
+import type { NodeAudit } from "./audit.ts";
 import type { Member } from "./member.ts";
 
 /** A node that must be computed, and who has been asked to. */
 export interface Lease {
   readonly node: TreeNode;
+  /** Who is computing it, or has answered and is still here. */
   readonly holders: Set<Member>;
+  /** How many different workers must answer: more than 1 when it is audited. */
+  wanted: number;
+  /** Compares the answers of an audited lease. */
+  audit: NodeAudit | undefined;
+  /** Hashes of the chunks taken, kept once the lease has been dealt again. */
+  readonly hashes: Map<number, bigint>;
   dealtAtMs: number;
   timesDealt: number;
   isDone: boolean;
@@ -22,7 +30,17 @@ export class Leases {
   dealtAgain = 0;
 
   add(node: TreeNode): Lease {
-    const lease: Lease = { node, holders: new Set(), dealtAtMs: 0, timesDealt: 0, isDone: false, failures: 0 };
+    const lease: Lease = {
+      node,
+      hashes: new Map(),
+      holders: new Set(),
+      wanted: 1,
+      audit: undefined,
+      dealtAtMs: 0,
+      timesDealt: 0,
+      isDone: false,
+      failures: 0,
+    };
     this.#leases.set(nodeKey(node), lease);
     this.#open++;
     return lease;
@@ -41,7 +59,7 @@ export class Leases {
   }
 
   deal(lease: Lease, member: Member, nowMs: number): void {
-    if (lease.timesDealt > 0) this.dealtAgain++;
+    if (lease.timesDealt >= lease.wanted) this.dealtAgain++;
     lease.timesDealt++;
     lease.holders.add(member);
     lease.dealtAtMs = nowMs;
@@ -58,9 +76,9 @@ export class Leases {
     for (const lease of this.#leases.values()) lease.holders.delete(member);
   }
 
-  /** Leases that nobody is computing. */
+  /** Leases that fewer workers than wanted have answered or are computing. */
   orphans(): readonly Lease[] {
-    return [...this.#leases.values()].filter((lease) => !lease.isDone && lease.holders.size === 0);
+    return [...this.#leases.values()].filter((lease) => !lease.isDone && involvedIn(lease).size < lease.wanted);
   }
 
   /** Unanswered leases that were dealt before `beforeMs`. */
@@ -70,9 +88,17 @@ export class Leases {
     );
   }
 
+  /** Open leases that the member still owes an answer. */
   heldBy(member: Member): number {
     let held = 0;
-    for (const lease of this.#leases.values()) if (!lease.isDone && lease.holders.has(member)) held++;
+    for (const lease of this.#leases.values()) {
+      if (!lease.isDone && lease.holders.has(member) && !lease.audit?.answered.includes(member)) held++;
+    }
     return held;
   }
+}
+
+/** Who computes a lease or has answered it, gone or not. */
+export function involvedIn(lease: Lease): ReadonlySet<Member> {
+  return lease.audit === undefined ? lease.holders : new Set([...lease.holders, ...lease.audit.answered]);
 }

@@ -21,6 +21,9 @@ export class Member {
   shardsPerSecond: number | undefined;
   /** Leases of training steps. */
   leasesAnswered = 0;
+  /** How often its parameters had to be sent again because they differed. */
+  healed = 0;
+  #measured = { round: -1, sinceMs: 0, shards: 0 };
   /** When it last sent part of an answer, or was given work after having none. */
   lastProgressMs = 0;
   /** `${round}:${shard}` of the batches it was sent and may still hold. */
@@ -48,10 +51,21 @@ export class Member {
     this.connection.close(message);
   }
 
-  /** Exponential average over answered leases. */
-  measure(shards: number, ms: number): void {
-    const rate = (shards * 1000) / Math.max(ms, 0.01);
-    this.shardsPerSecond = this.shardsPerSecond === undefined ? rate : 0.8 * this.shardsPerSecond + 0.2 * rate;
+  /** It was given work of this round. */
+  roundDealt(round: number, nowMs: number): void {
+    if (this.#measured.round !== round) this.#measured = { round, sinceMs: nowMs, shards: 0 };
+  }
+
+  /** It has answered shards of this round: an exponential average of its rate since the round was dealt. */
+  measure(round: number, shards: number, nowMs: number): void {
+    const measured = this.#measured;
+    if (measured.round !== round) return;
+    const before = measured.shards;
+    measured.shards += shards;
+    const rate = (measured.shards * 1000) / Math.max(nowMs - measured.sinceMs, 0.01);
+    const weight = before === 0 ? 0.2 : 0.1;
+    this.shardsPerSecond =
+      this.shardsPerSecond === undefined ? rate : (1 - weight) * this.shardsPerSecond + weight * rate;
   }
 }
 

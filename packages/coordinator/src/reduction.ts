@@ -27,6 +27,7 @@ export class Reduction {
   #leased = new Map<string, Vertex>();
   #root: Vertex | undefined;
   #missing = 0;
+  #scratch: number | undefined;
   #onRootChunk: (chunk: number) => void = () => {};
 
   constructor(arena: Arena, kernels: Kernels, sumsFloats: number, chunkFloats: number) {
@@ -89,14 +90,32 @@ export class Reduction {
     return this.#vertex(node).ready[chunk] === 1;
   }
 
-  /** Takes a chunk of a leased node's sums (copied) and merges what has become complete. At most once per (node, chunk). */
-  deliver(node: TreeNode, chunk: number, bytes: Uint8Array): void {
-    let vertex = this.#vertex(node);
+  /**
+   * Takes a chunk of a leased node's sums (copied) and merges what has become complete. At most once per (node, chunk).
+   * @returns the chunk's hash, if it is wanted.
+   */
+  deliver(node: TreeNode, chunk: number, bytes: Uint8Array, wantsHash = false): bigint | undefined {
+    const vertex = this.#vertex(node);
     if (vertex.ready[chunk] === 1)
       throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
     const { begin, end } = this.range(chunk);
     this.#arena.bytes(vertex.address + begin * 4, (end - begin) * 4).set(bytes);
     vertex.ready[chunk] = 1;
+    const hash = wantsHash ? this.#kernels.hash64(vertex.address + begin * 4, (end - begin) * 4, 0n) : undefined;
+    this.#merge(vertex, chunk);
+    return hash;
+  }
+
+  /** Hash of bytes that are not taken. */
+  hash(bytes: Uint8Array): bigint {
+    this.#scratch ??= this.#arena.allocate(this.chunkFloats * 4);
+    this.#arena.bytes(this.#scratch, bytes.byteLength).set(bytes);
+    return this.#kernels.hash64(this.#scratch, bytes.byteLength, 0n);
+  }
+
+  #merge(delivered: Vertex, chunk: number): void {
+    const { begin, end } = this.range(chunk);
+    let vertex = delivered;
     for (let parent = vertex.parent; parent !== undefined; parent = vertex.parent) {
       const left = parent.left!;
       const right = parent.right!;

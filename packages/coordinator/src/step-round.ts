@@ -1,5 +1,7 @@
 import { TuttiError } from "@tutti/core/errors";
+import type { Arena } from "@tutti/core/memory";
 import type { TreeNode } from "@tutti/core/step";
+import type { Verdict } from "./audit.ts";
 import { type Lease, Leases } from "./leases.ts";
 import type { Member, PartialMessage, ResultMessage } from "./member.ts";
 import type { Reduction } from "./reduction.ts";
@@ -27,6 +29,11 @@ export class StepRound {
   #missingShards: number;
   #scalars: StepScalars | undefined;
   duplicates = 0;
+  /** Of them, those that were not what had been taken. */
+  duplicatesDiffering = 0;
+  nodesAudited = 0;
+  /** Why the step cannot be committed, if a loss or weight is not finite. */
+  nonFinite: TuttiError | undefined;
   /** What the last announced answer took to compute, by its worker's clock. */
   lastComputeMs = 0;
 
@@ -61,24 +68,20 @@ export class StepRound {
         `result of node ${lo}-${hi}: ${message.scalars.byteLength} bytes of scalars, expected ${(hi - lo) * rowBytes}`,
       );
     }
-    if (this.#perShard[lo] === undefined) {
-      const rows = new Float32Array(Uint8Array.from(message.scalars).buffer);
-      for (let shard = lo; shard < hi; shard++) {
-        const at = (shard - lo) * this.#parts.scalarsLength;
-        this.#perShard[shard] = rows.subarray(at, at + this.#parts.scalarsLength);
-      }
-      this.#missingShards -= hi - lo;
-      if (this.#missingShards === 0) this.#addScalars();
-    }
     this.lastComputeMs = message.computeMs;
-    if (message.inline !== undefined) this.#chunk(lease, 0, message.inline);
+    if (lease.audit !== undefined) {
+      this.#judge(lease, lease.audit.scalars(member, message.scalars));
+    } else {
+      this.#takeScalars(lease, message.scalars);
+    }
+    if (message.inline !== undefined) this.#chunk(member, lease, 0, message.inline);
     this.#finishIfDone(lease);
   }
 
   /** One chunk of an announced node's sums. */
   partial(member: Member, message: PartialMessage, payload: Uint8Array | undefined): void {
     const lease = this.#lease(member, message);
-    this.#chunk(lease, message.chunk, payload ?? new Uint8Array(0));
+    this.#chunk(member, lease, message.chunk, payload ?? new Uint8Array(0));
     this.#finishIfDone(lease);
   }
 
@@ -93,7 +96,7 @@ export class StepRound {
     return lease;
   }
 
-  #chunk(lease: Lease, chunk: number, bytes: Uint8Array): void {
+  #chunk(member: Member, lease: Lease, chunk: number, bytes: Uint8Array): void {
     if (chunk >= this.#parts.reduction.chunks) {
       throw new TuttiError(
         "PROTOCOL",
@@ -107,8 +110,12 @@ export class StepRound {
         `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: ${bytes.byteLength} bytes, expected ${(end - begin) * 4}`,
       );
     }
-    if (this.#parts.reduction.has(lease.node, chunk)) this.duplicates++;
-    else this.#parts.reduction.deliver(lease.node, chunk, bytes);
+    if (lease.audit !== undefined && !lease.isDone) this.#judge(lease, lease.audit.chunk(member, chunk, bytes));
+    else if (this.#parts.reduction.has(lease.node, chunk)) this.#duplicate(member, lease, chunk, bytes);
+    else {
+      const hash = this.#parts.reduction.deliver(lease.node, chunk, bytes, lease.timesDealt > 1);
+      if (hash !== undefined) lease.hashes.set(chunk, hash);
+    }
   }
 
   #finishIfDone(lease: Lease): void {
@@ -117,6 +124,55 @@ export class StepRound {
       if (!this.#parts.reduction.has(lease.node, chunk)) return;
     this.leases.finish(lease);
     if (this.isComplete) this.#parts.complete();
+  }
+
+  /** Late, and dropped; but it must be what was taken. */
+  #duplicate(member: Member, lease: Lease, chunk: number, bytes: Uint8Array): void {
+    this.duplicates++;
+    const taken = lease.hashes.get(chunk);
+    if (taken === undefined || taken === this.#parts.reduction.hash(bytes)) return;
+    this.duplicatesDiffering++;
+    this.#parts.differs(member, lease);
+  }
+
+  #takeScalars({ node: { lo, hi } }: Lease, bytes: Uint8Array): void {
+    if (this.#perShard[lo] === undefined) {
+      const rows = new Float32Array(Uint8Array.from(bytes).buffer);
+      for (let shard = lo; shard < hi; shard++) {
+        const at = (shard - lo) * this.#parts.scalarsLength;
+        this.#perShard[shard] = rows.subarray(at, at + this.#parts.scalarsLength);
+      }
+      this.#missingShards -= hi - lo;
+      if (this.#missingShards === 0) this.#addScalars();
+    }
+  }
+
+  /** An audited node is merged when two answers agree, and dealt to one more when they do not. */
+  #judge(lease: Lease, verdict: Verdict): void {
+    if (lease.isDone || verdict.kind === "open") return;
+    if (verdict.kind === "disputed") {
+      if (lease.wanted <= verdict.members.length) {
+        lease.wanted = verdict.members.length + 1;
+        this.#parts.disputed(lease, verdict.members);
+      }
+      return;
+    }
+    lease.audit = undefined;
+    const { reduction, arena } = this.#parts;
+    for (let chunk = 0; chunk < reduction.chunks; chunk++) {
+      const { begin, end } = reduction.range(chunk);
+      reduction.deliver(lease.node, chunk, arena.bytes(verdict.address + begin * 4, (end - begin) * 4));
+    }
+    this.#takeScalars(lease, verdict.scalars);
+    this.#finishIfDone(lease);
+    for (const member of verdict.wrong) this.#parts.wrong(member, lease);
+  }
+
+  /** Merges the only answer there is to an audited node: nobody is left who could confirm it. */
+  acceptUnconfirmed(lease: Lease): boolean {
+    const verdict = lease.audit?.unconfirmed() ?? { kind: "open" };
+    this.#judge(lease, verdict);
+    return verdict.kind === "agreed";
   }
 
   #addScalars(): void {
@@ -143,4 +199,11 @@ export interface StepRoundParts {
   /** The scalars of all shards are in; called once. */
   readonly scalarsKnown: () => void;
   readonly complete: () => void;
+  readonly arena: Arena;
+  /** The answers to an audited node differ. */
+  readonly disputed: (lease: Lease, members: readonly Member[]) => void;
+  /** This member's late answer is not what was taken from another. */
+  readonly differs: (member: Member, lease: Lease) => void;
+  /** This member's answer to an audited node is not what two others computed. */
+  readonly wrong: (member: Member, lease: Lease) => void;
 }

@@ -99,7 +99,7 @@ export class StepUpdate {
       optimizer.update(kernels, {
         begin,
         end,
-        step: generations.step + 1,
+        step: generations.updates + 1,
         divisor,
         clipScale,
         from: generations.current,
@@ -121,7 +121,7 @@ export class StepUpdate {
       sums: floats(reduction.sums),
     };
     for (const one of statistics) {
-      if (!updateRunningStatistics(one, buffers, samples, generations.step + 1)) this.#brokenBuffer ??= one.name;
+      if (!updateRunningStatistics(one, buffers, samples, generations.updates + 1)) this.#brokenBuffer ??= one.name;
     }
     for (const chunk of this.#waitingForStatistics) this.#finishChunk(chunk);
     this.#waitingForStatistics.clear();

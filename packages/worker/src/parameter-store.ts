@@ -108,6 +108,12 @@ export class ParameterStore {
     return this.#kernels.hash64(this.#hashScratch, hashes.byteLength, 0n).toString(16).padStart(16, "0");
   }
 
+  /** The step was left out: the same parameters now count as those of `step`. */
+  skip(step: number): void {
+    this.#staged = undefined;
+    if (this.current.step === step - 1) this.#buffers[this.#current].step = step;
+  }
+
   abort(): void {
     this.#staged = undefined;
   }

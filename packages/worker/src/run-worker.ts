@@ -94,10 +94,19 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
 
 function errorCodeOf(
   code: string,
-): "LANE_HUNG" | "NUMERIC_CLASS" | "PROTOCOL" | "UNAUTHORIZED" | "ENGINE_FAILED" | "GRAPH_INVALID" | "INTERNAL" {
+):
+  | "LANE_HUNG"
+  | "QUARANTINED"
+  | "NUMERIC_CLASS"
+  | "PROTOCOL"
+  | "UNAUTHORIZED"
+  | "ENGINE_FAILED"
+  | "GRAPH_INVALID"
+  | "INTERNAL" {
   switch (code) {
     case "LANE_HUNG":
     case "NUMERIC_CLASS":
+    case "QUARANTINED":
     case "PROTOCOL":
     case "UNAUTHORIZED":
     case "ENGINE_FAILED":

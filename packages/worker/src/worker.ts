@@ -119,6 +119,8 @@ export class Worker {
         this.#takeCanary(message, payload);
         return;
       case "parameters":
+        // Whatever still computes reads what is overwritten now; its leases were dealt to others.
+        if (message.chunk === 0) for (const computation of this.#computing.keys()) computation.isVoid = true;
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
         return;
       case "batch":
@@ -144,6 +146,10 @@ export class Worker {
         this.#releaseRound(message.round);
         return;
       case "release":
+        this.#releaseRound(message.round);
+        return;
+      case "skip":
+        this.#store.skip(message.step);
         this.#releaseRound(message.round);
         return;
       case "heartbeat":
@@ -306,7 +312,7 @@ export class Worker {
     const hash = this.#store.commit(message.step);
     this.#releaseRound(message.round);
     if (hash === message.hash) return;
-    this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's; it rejoins`);
+    this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's`);
     this.#parts.connection.send({ type: "differs", generation: message.generation, step: message.step, hash });
   }
 
@@ -366,5 +372,5 @@ export class Worker {
 }
 
 function isRefusal(code: string): boolean {
-  return code === "NUMERIC_CLASS" || code === "PROTOCOL" || code === "UNAUTHORIZED";
+  return code === "NUMERIC_CLASS" || code === "QUARANTINED" || code === "PROTOCOL" || code === "UNAUTHORIZED";
 }

@@ -3,6 +3,7 @@
  * A new error adds its code here, its row there.
  */
 export const errorCodes = {
+  AUDIT_UNDECIDED: "two workers computed different bits and no third was there to decide",
   BAD_OPTION: "a command-line option or a value of the definition is unknown or of the wrong kind",
   BAD_RUN_FILE: "the run file cannot be loaded or does not export a definition",
   BITS_DIFFER: "the same run gave other weights on another number of workers",
@@ -28,6 +29,7 @@ export const errorCodes = {
   OUTPUT_NOT_WRITABLE: "the output directory or a file in it cannot be made or written",
   PORT_IN_USE: "the port to listen on is taken by another program",
   PROTOCOL: "the other side of a connection broke the protocol or speaks another version",
+  QUARANTINED: "a worker computed other bits than two others and was sent away",
   SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
   UNAUTHORIZED: "the coordinator wants another token",
   UNREACHABLE: "no coordinator answers at the given address",

@@ -52,6 +52,15 @@ export interface StepEvent {
   readonly weightsSha256?: string;
 }
 
+/** A step whose loss or gradient was not finite and that was left out (`onNonFinite: "skip"`). */
+export interface SkippedEvent {
+  readonly type: "skipped";
+  readonly step: number;
+  readonly epoch: number;
+  readonly samples: number;
+  readonly reason: string;
+}
+
 export interface ValidationEvent {
   readonly type: "validation";
   readonly step: number;
@@ -81,7 +90,12 @@ export interface DoneEvent {
   readonly samplesPerSecond: number;
   readonly ledger: Ledger;
   /** Who is connected at the end, and how many leases of training steps each has answered. */
-  readonly workers: readonly { readonly id: string; readonly host: string; readonly lanes: number; readonly leases: number }[];
+  readonly workers: readonly {
+    readonly id: string;
+    readonly host: string;
+    readonly lanes: number;
+    readonly leases: number;
+  }[];
 }
 
 /** Proof that every sample counted exactly once, and what was done for it. */
@@ -89,7 +103,13 @@ export interface Ledger {
   readonly samples: number;
   readonly leasesDealtAgain: number;
   readonly duplicatesDropped: number;
+  /** Of the duplicates, those whose bits were not what had been taken. */
+  readonly duplicatesDiffering: number;
   readonly staleDropped: number;
+  readonly nodesAudited: number;
+  readonly workersHealed: number;
+  readonly workersQuarantined: number;
+  readonly skippedSteps: number;
 }
 
 export interface ErrorEvent {
@@ -109,6 +129,7 @@ export type RunEvent =
   | RunStarted
   | WorkerEvent
   | StepEvent
+  | SkippedEvent
   | ValidationEvent
   | CheckpointEvent
   | NoticeEvent

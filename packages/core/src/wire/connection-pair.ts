@@ -2,7 +2,10 @@ import type { Connection, ConnectionHandlers } from "./connection.ts";
 import type { Message, ToCoordinator, ToWorker } from "./messages.ts";
 
 /** The two ends of a connection within one process. Messages arrive in order, in later tasks, never within `send`. */
-export function connectionPair(): { coordinatorEnd: Connection<ToWorker, ToCoordinator>; workerEnd: Connection<ToCoordinator, ToWorker> } {
+export function connectionPair(): {
+  coordinatorEnd: Connection<ToWorker, ToCoordinator>;
+  workerEnd: Connection<ToCoordinator, ToWorker>;
+} {
   const coordinatorEnd = new LocalEnd<ToWorker, ToCoordinator>();
   const workerEnd = new LocalEnd<ToCoordinator, ToWorker>();
   coordinatorEnd.peer = workerEnd;

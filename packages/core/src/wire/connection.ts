@@ -122,7 +122,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     const message = this.#codec.decode(data);
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
     if (bytes > this.#maxPayloadBytes) {
-      throw new TuttiError("PROTOCOL", `${message.type} declares ${bytes} payload bytes, more than the limit of ${this.#maxPayloadBytes}`);
+      throw new TuttiError(
+        "PROTOCOL",
+        `${message.type} declares ${bytes} payload bytes, more than the limit of ${this.#maxPayloadBytes}`,
+      );
     }
     if (bytes === 0) this.#handlers?.message(message, undefined);
     else this.#pending = { message, bytes, assembled: undefined, received: 0 };
@@ -148,7 +151,9 @@ export class FramedConnection<Out extends Message, In extends Message> implement
 
   #fail(error: unknown): void {
     this.#failure =
-      error instanceof TuttiError ? error : new TuttiError("INTERNAL", `handling a message failed: ${String(error)}`, {}, { cause: error });
+      error instanceof TuttiError
+        ? error
+        : new TuttiError("INTERNAL", `handling a message failed: ${String(error)}`, {}, { cause: error });
     this.#state = "closing";
     this.#socket.close(closeCodes.protocol, truncate(this.#failure.message));
     this.#socket.terminate();

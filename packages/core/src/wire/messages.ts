@@ -91,6 +91,8 @@ const toWorker = [
   /** The staged update of this round is void; its batches and leases are over. */
   v.object({ type: v.literal("abort"), generation: count, round: count }),
   /** The round is over: its batches and unanswered leases can go. A commit says the same of its own round. */
+  /** The step was left out: its batches and leases are over, the parameters at `step` are those before. */
+  v.object({ type: v.literal("skip"), generation: count, step: count, round: count }),
   v.object({ type: v.literal("release"), generation: count, round: count }),
   v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
   v.object({ type: v.literal("goodbye"), code: identifier, message: text, rejoin: v.boolean() }),

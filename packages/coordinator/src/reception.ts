@@ -1,0 +1,99 @@
+import type { RunEvent } from "@tutti/core/events";
+import { protocolVersion } from "@tutti/core/wire";
+import type { Member } from "./member.ts";
+import type { MembershipConfig } from "./membership-policy.ts";
+import type { TrainingRun } from "./training-run.ts";
+
+export interface ReceptionParts {
+  readonly run: TrainingRun;
+  readonly generation: number;
+  readonly membership: MembershipConfig;
+  readonly chunkFloats: number;
+  readonly inlineBytes: number;
+  /** Workers that compute at the same time; further ones wait for a place. */
+  readonly maxWorkers: number;
+  readonly numericClass: string | undefined;
+  readonly active: () => readonly Member[];
+  readonly emit: (event: RunEvent) => void;
+  /** Gives an admitted member the parameters and work. */
+  readonly admitted: (member: Member) => void;
+}
+
+/** Receives workers: gives them programs and the canary, and lets those in whose arithmetic is the run's. */
+export class Reception {
+  readonly #parts: ReceptionParts;
+  #numericClass: string | undefined;
+  #waiting: Member[] = [];
+
+  constructor(parts: ReceptionParts) {
+    this.#parts = parts;
+    this.#numericClass = parts.numericClass;
+  }
+
+  /** The class the run is pinned to, by its checkpoint or its first worker. */
+  get numericClass(): string | undefined {
+    return this.#numericClass;
+  }
+
+  welcome(member: Member): void {
+    const { run, generation, membership, chunkFloats, inlineBytes } = this.#parts;
+    const { programs, layout, updated, canaries } = run;
+    member.send({
+      type: "welcome",
+      protocol: protocolVersion,
+      run: run.id,
+      generation,
+      worker: member.id,
+      parameterFloats: layout.totalFloats,
+      seed: run.seed,
+      updatedFloats: updated.totalFloats,
+      sumsFloats: Math.max(...programs.map(({ sumsFloats }) => sumsFloats)),
+      chunkFloats,
+      inlineBytes,
+      programs: programs.length,
+      heartbeatMs: membership.heartbeatMs,
+      silenceMs: membership.silenceMs,
+    });
+    for (const { id, onnx, ...manifest } of programs) {
+      member.send({ type: "program", id, manifest, payloadBytes: onnx.byteLength }, onnx);
+    }
+    for (const [i, { program, bytes }] of canaries.entries()) {
+      member.send({ type: "canary", program, last: i === canaries.length - 1, payloadBytes: bytes.byteLength }, bytes);
+    }
+  }
+
+  /** A member's programs are compiled and its canary has run. */
+  ready(member: Member): void {
+    const { id, host, lanes, numericClass } = member;
+    const pinned = this.#numericClass ?? numericClass;
+    this.#numericClass = pinned;
+    if (pinned !== numericClass) {
+      const reason = `its arithmetic differs (numeric class ${numericClass.slice(0, 12)}; the run is pinned to ${pinned.slice(0, 12)}): use machines of one CPU family with the same engine version`;
+      this.#parts.emit({ type: "worker", event: "refused", id, host, lanes, reason });
+      member.dismiss("NUMERIC_CLASS", reason, false);
+      return;
+    }
+    if (this.#parts.active().length >= this.#parts.maxWorkers) {
+      this.#waiting.push(member);
+      const reason = `the run has its ${this.#parts.maxWorkers} workers; it takes the place of the next that leaves`;
+      this.#parts.emit({ type: "worker", event: "standby", id, host, lanes, reason });
+      return;
+    }
+    this.#admit(member);
+  }
+
+  /** A place may be free: lets in whoever has waited longest. */
+  left(member: Member): void {
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== member);
+    if (this.#parts.active().length >= this.#parts.maxWorkers) return;
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#admit(next);
+  }
+
+  #admit(member: Member): void {
+    const { id, host, lanes } = member;
+    member.state = "active";
+    this.#parts.emit({ type: "worker", event: "joined", id, host, lanes });
+    this.#parts.admitted(member);
+  }
+}
