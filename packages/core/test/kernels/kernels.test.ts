@@ -11,6 +11,8 @@ const vector = fc
   .integer({ min: 0, max: 6 })
   .chain((blocks) => fc.array(anyFloat, { minLength: 16 * blocks, maxLength: 16 * blocks }));
 
+const limits = fc.constantFrom(0.1, 1, 3.5, 1e10, 1e38);
+
 function place(arena: Arena, values: readonly number[]): number {
   const address = arena.allocate(Math.max(64, values.length * 4));
   arena.floats(address, values.length).set(values);
@@ -90,6 +92,36 @@ test("the sum of squares equals its definition bit for bit, at every address", (
       }
     }),
     { seed: 2, numRuns: 200 },
+  );
+});
+
+test("limiting rows equals its definition bit for bit, for rows of every length and start", () => {
+  const row = fc
+    .integer({ min: 1, max: 19 })
+    .chain((floats) => fc.tuple(fc.constant(floats), fc.integer({ min: 0, max: 7 })));
+  fc.assert(
+    fc.property(
+      row,
+      fc.array(anyFloat, { minLength: 140, maxLength: 140 }),
+      limits,
+      ([floats, rows], values, limit) => {
+        const arena = new Arena(1 << 20);
+        const kernels = createKernels(arena.memory);
+        const wanted = [...values];
+        for (let start = 0; start < rows * floats; start += floats) {
+          const lanes = [0, 0, 0, 0];
+          for (let j = 0; j < floats; j++) lanes[j % 4]! += values[start + j]! ** 2;
+          const norm = Math.sqrt(lanes[0]! + lanes[1]! + (lanes[2]! + lanes[3]!));
+          if (norm <= limit) continue;
+          const scale = Math.fround(limit / (norm + 1e-7));
+          for (let j = start; j < start + floats; j++) wanted[j] = Math.fround(values[j]! * scale);
+        }
+        const address = place(arena, values);
+        kernels.raw.limitRows(address, rows, floats, limit);
+        expect(bits(arena.floats(address, 140))).toEqual(bits(Float32Array.from(wanted)));
+      },
+    ),
+    { seed: 3, numRuns: 400 },
   );
 });
 

@@ -69,16 +69,18 @@ export class ArenaOptimizer {
     this.step = step;
   }
 
-  /** One update, range by range, between `cuts` (floats); clips by the global norm where the definition does. */
+  /** One update, range by range, between `cuts` (floats), the last first if they fall; clips where the definition does. */
   update(gradientSum: Iterable<number>, divisor = 1, cuts: readonly number[] = []): void {
     this.#write(this.#gradientSum, [...gradientSum]);
     this.step++;
     const squares = this.#kernels.sumOfSquares(this.#gradientSum, this.totalFloats, divisor);
     const clipScale = this.compiled.needsGlobalNorm ? this.compiled.clipScale(Math.sqrt(squares)) : 1;
-    const bounds = [0, ...cuts, this.totalFloats];
+    const isRising = cuts.length < 2 || cuts[0]! < cuts[1]!;
+    const bounds = isRising ? [0, ...cuts, this.totalFloats] : [this.totalFloats, ...cuts, 0];
     const plateau = this.plateau === undefined ? {} : { plateau: this.plateau };
-    for (const [index, end] of bounds.slice(1).entries()) {
-      const range = { ...plateau, begin: bounds[index]!, end, step: this.step, divisor, clipScale };
+    for (const [index, bound] of bounds.slice(1).entries()) {
+      const [begin, end] = isRising ? [bounds[index]!, bound] : [bound, bounds[index]!];
+      const range = { ...plateau, begin, end, step: this.step, divisor, clipScale };
       const addresses = { from: this.#current, to: this.#next, gradientSum: this.#gradientSum };
       this.compiled.update(this.#kernels, { ...range, ...addresses });
     }

@@ -42,3 +42,73 @@ test("the scheduled rate is the one that is applied", () => {
   });
   expect(moved).toEqual([0.25, 0.5, 0.75, 1]);
 });
+
+test("a warm-up of n updates climbs by equal steps to the first rate of what follows", () => {
+  const lr = optim.schedule.warmup({
+    steps: 3,
+    rate: optim.schedule.step({ initial: 0.8, everySteps: 2, factor: 0.5 }),
+  });
+  const compiled = compileOptimizer(optim.sgd({ lr }), layout);
+  const rates = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((step) => compiled.learningRate(step));
+  const wanted = [0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2];
+  for (const [index, rate] of rates.entries()) expect(rate).toBeCloseTo(wanted[index]!, 7);
+});
+
+test("an exponential schedule over n updates falls to its factor in them, a scaled one is a multiple", () => {
+  const halved = optim.schedule.exponential({ initial: 0.5, factor: 0.01, everySteps: 4 });
+  const rates = (lr: typeof halved) =>
+    [1, 3, 5, 9].map((step) => compileOptimizer(optim.sgd({ lr }), layout).learningRate(step));
+  for (const [index, wanted] of [0.5, 0.05, 0.005, 0.00005].entries()) {
+    expect(Math.abs(rates(halved)[index]! - wanted)).toBeLessThan(wanted * 6.1e-8);
+  }
+  expect(rates(optim.schedule.scaled(halved, 4))).toEqual(rates(halved).map((rate) => rate * 4));
+});
+
+test("schedules end at their last rate and stay there", () => {
+  const { polynomial, cosine, oneCycle } = optim.schedule;
+  const ends = [
+    polynomial({ initial: 1, final: 0.25, totalSteps: 10, power: 2 }),
+    cosine({ initial: 1, final: 0.25, totalSteps: 10 }),
+    oneCycle({ peak: 1, totalSteps: 10, initialDivisor: 2, finalDivisor: 2 }),
+  ];
+  for (const lr of ends) {
+    const compiled = compileOptimizer(optim.sgd({ lr }), layout);
+    expect(compiled.learningRate(9)).toBeGreaterThan(0.25);
+    for (const step of [11, 12, 1e9]) expect(compiled.learningRate(step)).toBe(0.25);
+  }
+});
+
+const { schedule } = optim;
+const refusals: [make: () => unknown, message: string][] = [
+  [() => schedule.step({ initial: 1, everySteps: 0 }), "schedule.step: everySteps must be an integer of at least 1"],
+  [
+    () => schedule.multiStep({ initial: 1, milestones: [5, 5] }),
+    "schedule.multiStep: milestones must be increasing integers of at least 1, found [5,5].",
+  ],
+  [() => schedule.multiStep({ initial: 1, milestones: [0] }), "schedule.multiStep: milestones must be increasing"],
+  [() => schedule.exponential({ initial: 1, factor: 0 }), "schedule.exponential: factor must be a number above 0"],
+  [
+    () => schedule.oneCycle({ peak: 1, totalSteps: 10, warmupShare: 0.5, threePhase: true }),
+    "schedule.oneCycle: warmupShare must be below a half with threePhase, found 0.5.",
+  ],
+  [
+    () => schedule.oneCycle({ peak: 1, totalSteps: 3, warmupShare: 0.3 }),
+    "schedule.oneCycle: warmupShare must be more than one update, found 0.3.",
+  ],
+  [
+    () => schedule.warmup({ steps: 3, rate: JSON.parse('{"kind":"cosine"}') }),
+    "schedule.warmup: rate: initial must be a number of at least 0, found undefined.",
+  ],
+  [
+    () => schedule.sequence({ parts: [{ steps: 0, rate: 1 }], last: 1 }),
+    "schedule.sequence: parts[0]: steps must be an integer of at least 1, found 0.",
+  ],
+  [
+    () => schedule.cosineRestarts({ peak: 1, periodSteps: 5, periodFactor: 1.5 }),
+    "schedule.cosineRestarts: periodFactor must be an integer of at least 1, found 1.5.",
+  ],
+];
+
+test.each(refusals)("refuses a schedule that makes no sense: %s", (make, message) => {
+  expect(make).toThrow(message);
+});
