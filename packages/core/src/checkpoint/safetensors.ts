@@ -38,6 +38,10 @@ const dtypeOfFormatName: ReadonlyMap<string, ColumnDType> = new Map(
   Object.entries(formatName).map(([dtype, name]) => [name, dtype as ColumnDType]),
 );
 
+const columnFormats: ReadonlyMap<string, number> = new Map(
+  Object.entries(formatName).map(([dtype, name]) => [name, bytesOf(dtype as ColumnDType)]),
+);
+
 const lengthBytes = 8;
 const metadataKey = "__metadata__";
 /** The limit of the format's own reader. */
@@ -93,6 +97,32 @@ export function headerEnd(bytes: Uint8Array, where: string): number {
  * Throws CHECKPOINT_INVALID with the file and the reason.
  */
 export function decodeSafetensors(bytes: Uint8Array, where: string): DecodedSafetensors {
+  const { tensors, metadata } = decodeRawSafetensors(bytes, where, columnFormats);
+  return {
+    tensors: tensors.map(({ name, format, shape, data }) => ({
+      name,
+      dtype: dtypeOfFormatName.get(format)!,
+      shape,
+      data,
+    })),
+    metadata,
+  };
+}
+
+/** A tensor under the format's own name of its dtype ("F16"). */
+export interface RawTensor {
+  readonly name: string;
+  readonly format: string;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** As `decodeSafetensors`, for the dtypes that `formats` lists with their bytes an element. */
+export function decodeRawSafetensors(
+  bytes: Uint8Array,
+  where: string,
+  formats: ReadonlyMap<string, number>,
+): { readonly tensors: readonly RawTensor[]; readonly metadata: Readonly<Record<string, string>> } {
   const dataStart = headerEnd(bytes, where);
   const header = parseHeader(bytes.subarray(lengthBytes, dataStart), where);
   const data = bytes.subarray(dataStart);
@@ -100,15 +130,15 @@ export function decodeSafetensors(bytes: Uint8Array, where: string): DecodedSafe
   if (!isStringRecord(metadata)) throw invalid(where, `${metadataKey} is no map of texts`);
   const placed = Object.entries(header)
     .filter(([name]) => name !== metadataKey)
-    .map(([name, entry]) => checkEntry(name, entry, where))
+    .map(([name, entry]) => checkEntry(name, entry, where, formats))
     .sort((a, b) => a.begin - b.begin || a.end - b.end);
   let next = 0;
-  const tensors = placed.map(({ name, dtype, shape, begin, end }): NamedTensor => {
+  const tensors = placed.map(({ name, format, shape, begin, end }): RawTensor => {
     if (begin !== next) throw invalid(where, `tensor "${name}" starts at byte ${begin} of the data, expected ${next}`);
     if (end > data.byteLength)
       throw invalid(where, `tensor "${name}" ends at byte ${end}, the data has ${data.byteLength}`);
     next = end;
-    return { name, dtype, shape, data: data.subarray(begin, end) };
+    return { name, format, shape, data: data.subarray(begin, end) };
   });
   if (next !== data.byteLength) throw invalid(where, `${data.byteLength - next} bytes of data belong to no tensor`);
   return { tensors, metadata };
@@ -116,30 +146,30 @@ export function decodeSafetensors(bytes: Uint8Array, where: string): DecodedSafe
 
 interface PlacedTensor {
   readonly name: string;
-  readonly dtype: ColumnDType;
+  readonly format: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
 }
 
-function checkEntry(name: string, entry: unknown, where: string): PlacedTensor {
+function checkEntry(name: string, entry: unknown, where: string, formats: ReadonlyMap<string, number>): PlacedTensor {
   const { dtype: given, shape, data_offsets: offsets } = isObject(entry) ? entry : {};
-  const dtype = typeof given === "string" ? dtypeOfFormatName.get(given) : undefined;
-  if (dtype === undefined)
+  const size = typeof given === "string" ? formats.get(given) : undefined;
+  if (typeof given !== "string" || size === undefined)
     throw invalid(where, `tensor "${name}" has the dtype ${JSON.stringify(given)}, which is not read here`);
   if (!isSizes(shape)) throw invalid(where, `tensor "${name}" has no valid shape: ${JSON.stringify(shape)}`);
   if (!isSizes(offsets) || offsets.length !== 2) {
     throw invalid(where, `tensor "${name}" has no valid data_offsets: ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
-  const expected = sizeInBytes(dtype, shape);
+  const expected = shape.reduce((product, length) => product * length, size);
   if (end - begin !== expected) {
     throw invalid(
       where,
       `tensor "${name}": ${given} [${shape.join(", ")}] takes ${expected} bytes, its offsets span ${end - begin}`,
     );
   }
-  return { name, dtype, shape, begin, end };
+  return { name, format: given, shape, begin, end };
 }
 
 function parseHeader(bytes: Uint8Array, where: string): Readonly<Record<string, unknown>> {

@@ -1,7 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
+import { externalReader, readNamedFile } from "../files/named-file.ts";
 import { type Graph, type OnnxTensor, type OnnxValueInfo, readOnnx, type Tensor } from "../graph/index.ts";
 import { type Module, module } from "../nn/module.ts";
-import { externalReader, readNamedFile } from "./file-source.ts";
 import { typed } from "./known.ts";
 import { cutAt, type ModelGraph, modelGraph, pruned } from "./model-graph.ts";
 import { findParameters, type ImportedParameter, parameterTree } from "./parameters.ts";

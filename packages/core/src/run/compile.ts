@@ -12,6 +12,7 @@ import { collectMetrics, type Figures, sumsMetrics } from "../metrics/index.ts";
 import { describeModule, type ModuleTree, moduleTree, rootsOf } from "../nn/module-tree.ts";
 import { type CompiledOptimizer, compileOptimizer } from "../optim/index.ts";
 import type { FlatLayout, LayoutEntry, RunningStatistics, ShardProgram } from "../step/index.ts";
+import { digestOfWeights } from "../weights/index.ts";
 import type { CompiledCollect } from "./collected.ts";
 import type { RunDefinition } from "./definition.ts";
 import { inferenceGraph } from "./inference.ts";
@@ -98,7 +99,7 @@ export interface CompileOptions {
  * can have. Opens nothing and runs nothing; the same arguments give the same bytes.
  *
  * @throws TuttiError whose message names the layer or option: SHAPE_MISMATCH, MIXES_SAMPLES, NO_GRADIENT, BAD_RUN_FILE,
- *   BAD_OPTION, DATA_MISSING.
+ *   BAD_OPTION, DATA_MISSING, WEIGHTS_INVALID.
  */
 export function compileRun(
   definition: RunDefinition,
@@ -122,7 +123,11 @@ export function compileRun(
     validation === undefined ? null : compileEvaluation(definition, evaluationTrace, layout, validation, plan);
   checkBest(definition, evaluation);
 
-  const record = recordOf(definition, datasets, tree, shards, [training, ...(evaluation === null ? [] : [evaluation])]);
+  const given = definition.weights?.valuesFor(layout.all.entries);
+  const record = {
+    ...recordOf(definition, datasets, tree, shards, [training, ...(evaluation === null ? [] : [evaluation])]),
+    ...(given && { weights: digestOfWeights(given) }),
+  };
   return {
     definition,
     layout: layout.all,
@@ -146,7 +151,7 @@ export function compileRun(
     inferenceGraph: inferenceGraph(evaluationTrace),
     record,
     digest: digestOf(record),
-    initialParameters: (seed = plain.seed) => initialParameters(tree, layout.all, seed),
+    initialParameters: (seed = plain.seed) => initialParameters(tree, layout.all, seed, given),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Tensor } from "../graph/index.ts";
 import type { Metric } from "../metrics/index.ts";
 import { type Model, rootsOf } from "../nn/module-tree.ts";
 import type { OptimizerDefinition } from "../optim/index.ts";
+import type { InitialWeights } from "../weights/index.ts";
 import { type BestOptions, checkPlain, type PlainDefinition } from "./plain.ts";
 
 /** The columns of a batch as tensors, the first axis counting samples. */
@@ -46,8 +47,12 @@ export interface RunOptions<Columns extends ColumnTypes> {
   readonly shards?: number;
   /** What becomes of samples that do not fill the last batch; "train" by default. */
   readonly lastBatch?: "train" | "drop";
+  /** When a loss or gradient is NaN or infinite: end the run (the default), or leave the step out, counted. */
+  readonly onNonFinite?: "stop" | "skip";
   /** Parameters that do not train, by name, "*" standing for any text: ["encoder.*"]. */
   readonly freeze?: readonly string[];
+  /** First values from a file, instead of the model's own: weights.load("file.safetensors"). */
+  readonly weights?: InitialWeights;
   /** When to validate: after every `everyEpochs` (1 by default) or `everySteps`, in shards of `shardSize` (256) samples. */
   readonly validation?: { readonly everyEpochs?: number; readonly everySteps?: number; readonly shardSize?: number };
   /**
@@ -63,6 +68,7 @@ export interface RunDefinition {
   readonly plain: PlainDefinition;
   readonly sources: { readonly train: DataSource; readonly validation: DataSource | null };
   readonly model: Model;
+  readonly weights: InitialWeights | null;
   step(columns: Readonly<Record<string, Tensor>>, context: StepContext): StepResult;
 }
 
@@ -72,17 +78,21 @@ export interface RunDefinition {
  * @throws TuttiError BAD_OPTION naming the option, what was expected and what was found.
  */
 export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Columns>): RunDefinition {
-  const { data, model, step, ...rest } = options;
+  const { data, model, step, weights = null, ...rest } = options;
   const { train, validation = null } = data ?? {};
   checkSources(data, train, validation);
   rootsOf(model);
   if (typeof step !== "function") throw new TuttiError("BAD_OPTION", `step: expected a function, found ${typeof step}`);
+  if (weights !== null && weights.kind !== "tutti.weights") {
+    throw new TuttiError("BAD_OPTION", 'weights: expected weights.load("file.safetensors")');
+  }
   const epochs = rest.epochs ?? (rest.steps === undefined ? 1 : null);
   const everyEpochs = rest.validation?.everyEpochs ?? (rest.validation?.everySteps === undefined ? 1 : null);
   const plain = checkPlain({
     seed: 0,
     shards: null,
     lastBatch: "train",
+    onNonFinite: "stop",
     freeze: [],
     steps: null,
     ...rest,
@@ -91,7 +101,14 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     validation: { everySteps: null, shardSize: 256, ...rest.validation, everyEpochs },
     checkpoint: { everySteps: null, keep: 3, best: null, ...rest.checkpoint },
   });
-  return Object.freeze({ kind: "tutti.run", plain, sources: Object.freeze({ train, validation }), model, step });
+  return Object.freeze({
+    kind: "tutti.run",
+    plain,
+    sources: Object.freeze({ train, validation }),
+    model,
+    weights,
+    step,
+  });
 }
 
 /** The same run with other plain values. Throws BAD_OPTION. */

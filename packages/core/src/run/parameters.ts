@@ -50,13 +50,21 @@ function matching(pattern: string, paths: readonly string[]): readonly string[] 
 /**
  * First values in a new buffer of the layout, padding zero. Each parameter has a random stream of its own, by seed and
  * path: adding a layer does not change the others.
+ * @param given values by name that replace the model's own.
  */
-export function initialParameters(tree: ModuleTree, layout: FlatLayout, seed: number): Float32Array<ArrayBuffer> {
+export function initialParameters(
+  tree: ModuleTree,
+  layout: FlatLayout,
+  seed: number,
+  given: ReadonlyMap<string, Float32Array> = new Map(),
+): Float32Array<ArrayBuffer> {
   const values = new Float32Array(layout.totalFloats);
   const inits = new Map<string, Init>([...tree.parameters, ...tree.buffers].map(({ path, spec }) => [path, spec.init]));
   for (const { name, shape, offset, length } of layout.entries) {
-    const stream = randomStream(seed, "init", name);
-    fillInitial(values.subarray(offset, offset + length), inits.get(name)!, stream, shape);
+    const own = given.get(name);
+    if (own !== undefined) values.set(own, offset);
+    else
+      fillInitial(values.subarray(offset, offset + length), inits.get(name)!, randomStream(seed, "init", name), shape);
   }
   return values;
 }

@@ -59,6 +59,7 @@ const schemas = {
   seed: v.custom<number>(isInteger, "an integer"),
   shards: orNull,
   lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
+  onNonFinite: v.picklist(["stop", "skip"], '"stop" or "skip"'),
   freeze: v.array(v.string("text"), "a list of names or patterns"),
   validation: v.strictObject({ everyEpochs: orNull, everySteps: orNull, shardSize: positiveInteger }),
   checkpoint: v.strictObject({

@@ -1,0 +1,1 @@
+export { externalReader, readNamedFile } from "./named-file.ts";
