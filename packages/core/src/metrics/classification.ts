@@ -37,18 +37,23 @@ export function topK(logits: Tensor, labels: Tensor, k: number): SumsMetric {
 }
 
 /**
- * Counts of true and predicted classes, as figures "TRUE.PREDICTED" (rows are labels, as in sklearn). At most 64 classes.
- * @param logits [k·N, C] @param labels integer [k·N].
+ * Counts of true and predicted classes over the validation data, as figures "TRUE.PREDICTED" (rows are labels, as in
+ * sklearn). At most 64 classes. @param logits [k·N, C] @param labels integer [k·N].
  */
-export function confusionMatrix(logits: Tensor, labels: Tensor): SumsMetric {
+export function confusionMatrix(logits: Tensor, labels: Tensor): CollectMetric {
   const classes = classesOf("confusionMatrix", logits, labels);
   if (classes > 64) {
     throw new TuttiError("BAD_OPTION", `metrics.confusionMatrix: expected at most 64 classes, found ${classes}`);
   }
-  const pair = labels.cast("int64").mul(classes).add(logits.argmax(1));
-  return sumsOf([pair.oneHot(classes * classes)], (counts) =>
-    Object.fromEntries([...counts].map((count, i) => [`${Math.floor(i / classes)}.${i % classes}`, count])),
-  );
+  return {
+    kind: "collect",
+    columns: { pair: labels.cast("int64").mul(classes).add(logits.argmax(1)).cast("int32") },
+    finish({ pair }) {
+      const counts = new Array<number>(classes * classes).fill(0);
+      for (const index of pair as Int32Array) counts[index]! += 1;
+      return Object.fromEntries(counts.map((count, i) => [`${Math.floor(i / classes)}.${i % classes}`, count]));
+    },
+  };
 }
 
 /**
