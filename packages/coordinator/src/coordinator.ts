@@ -216,6 +216,11 @@ export class Coordinator {
     else this.#membership.accept(connection);
   }
 
+  /** True once the run has ended, well or not. */
+  get isOver(): boolean {
+    return this.#state === "over";
+  }
+
   /** Ends the run after the step under way; `train` then returns with outcome "stopped". */
   stop(): void {
     if (this.#state !== "over") this.#state = "stopping";

@@ -8,6 +8,8 @@ export interface LocalWorkersOptions {
   readonly token: string;
   readonly lanes: number;
   readonly log: (line: string) => void;
+  /** True once the run has ended, when workers end by themselves. */
+  readonly isOver: () => boolean;
   /** Called when workers keep failing: nothing more is started. */
   readonly failed: (error: TuttiError) => void;
 }
@@ -60,7 +62,7 @@ export class LocalWorkers {
   }
 
   #start(place: string, failures: number): void {
-    const { url, token, lanes, log, failed } = this.#options;
+    const { url, token, lanes, log, failed, isOver } = this.#options;
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
     const child = fork(entry, [], {
@@ -78,7 +80,13 @@ export class LocalWorkers {
     child.on("error", (error) => log(`${place}: ${error.message}`));
     child.on("close", (code, signal) => {
       this.#children.delete(child);
-      if (this.#isClosing || code === 0) return;
+      if (this.#isClosing || isOver()) return;
+      if (reported?.code === "QUARANTINED") {
+        log(`${place} computes wrong and is not started again`);
+        if (this.#children.size === 0)
+          failed(new TuttiError("WORKER_FAILED", `${place} was the last worker: ${reported.message}`));
+        return;
+      }
       const why = reported?.message ?? (signal === null ? `exit code ${code}` : signal);
       const failuresNow = performance.now() - startedMs > healthyMs ? 1 : failures + 1;
       if (failuresNow > maxRestarts || reported !== undefined) {

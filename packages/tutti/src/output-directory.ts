@@ -190,7 +190,7 @@ export class OutputDirectory {
       definition: record,
       numericClass: state.numericClass,
       metrics: this.#lastMetrics,
-      state: this.#best === undefined ? {} : { best: this.#best },
+      state: { skippedSteps: state.skippedSteps, ...(this.#best === undefined ? {} : { best: this.#best }) },
       parameters: layout.entries
         .filter((entry) => !buffers.includes(entry))
         .map((entry) => copy(entry, entry.name, state.parameters)),

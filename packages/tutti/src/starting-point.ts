@@ -40,5 +40,6 @@ export function startFrom(checkpoint: Checkpoint, compiled: CompiledRun): Starti
       fill(compiled.trainable, (name) => `optimizer.${slot.name}/${name}`, state),
     ),
     numericClass: checkpoint.numericClass,
+    skippedSteps: typeof checkpoint.state.skippedSteps === "number" ? checkpoint.state.skippedSteps : 0,
   };
 }

@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { Coordinator, type Server, serve } from "@tutti/coordinator";
+import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import type { RunDefinition } from "@tutti/core/run";
+import { explainNonFinite } from "./explain-non-finite.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
 import { LocalWorkers } from "./local-workers.ts";
 import { OutputDirectory, type OutputPaths } from "./output-directory.ts";
@@ -27,6 +29,14 @@ export interface TrainOptions {
   readonly listen?: { readonly host: string; readonly port: number; readonly token?: string | undefined };
   /** Workers to wait for before the first step; all local ones by default. */
   readonly startWorkers?: number;
+  /** With fewer workers than this no step begins; 1 by default. */
+  readonly minWorkers?: number;
+  /** Workers that compute at the same time; further ones wait for a place. */
+  readonly maxWorkers?: number;
+  /** Share of shard sums, 0 to 1, that two workers compute and must agree on. */
+  readonly audit?: number;
+  /** Start from this checkpoint file, whatever `out` holds (`replay`). */
+  readonly from?: string;
   /** End after this step at the latest. */
   readonly maxSteps?: number;
   /** Shards of a batch, instead of the run's own. */
@@ -178,13 +188,18 @@ async function runTraining(
       const message = `${compiled.perShard.join(", ")}: computed from the samples of each shard, so the result depends on \`shards\` (${compiled.shards}), though not on workers`;
       emit({ type: "notice", message });
     }
+    const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const coordinator = new Coordinator(
       run,
-      output?.resumed === undefined ? freshStart(compiled) : startFrom(output.resumed, compiled),
+      checkpoint === undefined ? freshStart(compiled) : startFrom(checkpoint, compiled),
       {
         clock: systemClock(),
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
+        ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
+        ...(options.maxWorkers === undefined ? {} : { maxWorkers: options.maxWorkers }),
+        auditShare: options.audit ?? 0,
+        onNonFinite: definition.plain.onNonFinite,
         hashEveryStep: options.hashEveryStep ?? false,
         onEvent,
         onStalled: ({ host, pid }) => {
@@ -208,7 +223,9 @@ async function runTraining(
       children.start(workers);
     }
     if (workers === 0 && listen === undefined) closing.push(await inProcessWorker(coordinator, lanes, log));
-    const done = await coordinator.train();
+    const done = await coordinator.train().catch(async (error: unknown) => {
+      throw await explainNonFinite(error, definition, baseDirectory, coordinator.view);
+    });
     const parameters = coordinator.view.parameters;
     await output?.exportModel(parameters);
     const values = new Map(
@@ -229,7 +246,14 @@ async function localWorkers(
 ): Promise<{ children: LocalWorkers; close: () => Promise<void> }> {
   const token = randomBytes(32).toString("hex");
   const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept });
-  const children = new LocalWorkers({ url: server.url, token, lanes, log, failed: (error) => coordinator.fail(error) });
+  const children = new LocalWorkers({
+    url: server.url,
+    token,
+    lanes,
+    log,
+    isOver: () => coordinator.isOver,
+    failed: (error) => coordinator.fail(error),
+  });
   const close = async (): Promise<void> => {
     await children.close();
     await server.close();

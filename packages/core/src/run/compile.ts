@@ -15,7 +15,7 @@ import type { FlatLayout, LayoutEntry, RunningStatistics, ShardProgram } from ".
 import { digestOfWeights } from "../weights/index.ts";
 import type { CompiledCollect } from "./collected.ts";
 import type { RunDefinition } from "./definition.ts";
-import { inferenceGraph } from "./inference.ts";
+import { evaluationGraph, inferenceGraph } from "./inference.ts";
 import { suggestion } from "./nearest.ts";
 import { initialParameters, type ParameterLayout, parameterLayout } from "./parameters.ts";
 import { plainData } from "./plain.ts";
@@ -76,6 +76,8 @@ export interface CompiledRun {
   readonly optimizer: CompiledOptimizer;
   /** The evaluation trace pruned to its outputs, parameters as inputs; undefined if the step names no outputs. */
   readonly inferenceGraph: Uint8Array<ArrayBuffer> | undefined;
+  /** The same for N samples, as programs compute it: what `checkExport` holds an exported model against. */
+  evaluationGraph(samples: number): Uint8Array<ArrayBuffer> | undefined;
   /** Plain values, module tree, data fingerprints and program digests: what makes two runs the same. */
   readonly record: PlainObject;
   /** SHA-256 (hex) of the record. */
@@ -149,6 +151,7 @@ export function compileRun(
       plain.checkpoint.everySteps ?? plan.stepsPerEpoch * Math.ceil(leastCheckpointSteps / plan.stepsPerEpoch),
     optimizer: compileOptimizer(plain.optimizer, layout.trainable),
     inferenceGraph: inferenceGraph(evaluationTrace),
+    evaluationGraph: (samples) => evaluationGraph(evaluationTrace, samples),
     record,
     digest: digestOf(record),
     initialParameters: (seed = plain.seed) => initialParameters(tree, layout.all, seed, given),

@@ -1,10 +1,12 @@
 import protobuf from "protobufjs/light.js";
 import { TuttiError } from "../errors/index.ts";
-import { readOnnx, simplify, writeOnnx } from "../graph/index.ts";
+import { readOnnx, simplify, specialize, writeOnnx } from "../graph/index.ts";
 import type { Trace } from "./trace.ts";
 
 /** Version of ai.onnx of exported models: old enough for most runtimes in use. */
 const exportOpset = 18;
+/** Version of ai.onnx of programs. */
+const evaluationOpset = 23;
 
 /**
  * The evaluation trace pruned to its `outputs`, as an ONNX model of standard operators with a free dimension N. Parameters
@@ -21,6 +23,21 @@ export function inferenceGraph(trace: Trace): Uint8Array<ArrayBuffer> | undefine
     name: "model",
     opset: exportOpset,
     samplesName: "N",
+    outputs: Object.fromEntries(outputs.map(([name, tensor]) => [name, map[tensor.id]!])),
+  });
+}
+
+/**
+ * The evaluation trace for N samples, as its programs compute it, pruned to its `outputs`: what an exported model is held
+ * against. Parameters are inputs. Undefined if the step names no outputs.
+ */
+export function evaluationGraph(trace: Trace, samples: number): Uint8Array<ArrayBuffer> | undefined {
+  const outputs = Object.entries(trace.outputs);
+  if (outputs.length === 0) return undefined;
+  const { graph, map } = specialize(trace.graph, samples);
+  return writeOnnx(graph, {
+    name: "evaluation",
+    opset: evaluationOpset,
     outputs: Object.fromEntries(outputs.map(([name, tensor]) => [name, map[tensor.id]!])),
   });
 }

@@ -22,6 +22,7 @@ export interface PlainDefinition {
   /** null: chosen from the model's work. */
   readonly shards: number | null;
   readonly lastBatch: "train" | "drop";
+  readonly onNonFinite: "stop" | "skip";
   /** Names of parameters that do not train, "*" standing for any text. */
   readonly freeze: readonly string[];
   readonly validation: {
