@@ -3,7 +3,17 @@ export { gradients } from "./gradients.ts";
 export * from "./graph.ts";
 export type { Attributes, AttributeValue, Node } from "./node.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
-export { operatorKey, operators } from "./ops/index.ts";
+export {
+  type AveragePoolOptions,
+  type ConvOptions,
+  type ConvTransposeOptions,
+  type MaxPoolOptions,
+  type NormOptions,
+  operatorKey,
+  operators,
+  type PadOptions,
+  type ResizeOptions,
+} from "./ops/index.ts";
 export {
   dtypeOfCode,
   type ExternalData,

@@ -52,3 +52,32 @@ describe("forward and backward are PyTorch 1.13's:", () => {
     });
   }
 });
+
+test("a row of zeros stays zero under Lp normalisation and gets no gradient", async () => {
+  for (const p of [1, 2]) {
+    const graph = new Graph();
+    const x = graph.input("parameter", "x", { dtype: "float32", shape: [2, 2] });
+    const y = graph.apply(operators.get(":LpNormalization")!, [x], { p })[0]!;
+    const [dx] = gradients(y.slice(1, 1), [x]);
+    const results = await runGraph(graph, { y, dx: dx! }, { x: Float32Array.of(0, 0, 3, 4) });
+    expect([...results.y!.values].slice(0, 2)).toEqual([0, 0]);
+    expect([...results.dx!.values].slice(0, 2)).toEqual([0, 0]);
+    expect([...results.dx!.values].slice(2).every((value) => value !== 0)).toBe(true);
+  }
+});
+
+test("max pooling keeps -infinity, and passes no gradient but to one entry of each window", async () => {
+  const graph = new Graph();
+  const x = graph.input("parameter", "x", { dtype: "float32", shape: [1, 1, 4, 4] });
+  for (const strides of [
+    [2, 2],
+    [1, 1],
+  ]) {
+    const y = x.maxPool([2, 2], { strides });
+    const [dx] = gradients(y, [x]);
+    const results = await runGraph(graph, { y, dx: dx! }, { x: new Float32Array(16).fill(Number.NEGATIVE_INFINITY) });
+    const windows = elementCount(y.shape);
+    expect([...results.y!.values]).toEqual(Array.from({ length: windows }, () => Number.NEGATIVE_INFINITY));
+    expect([...results.dx!.values].reduce((sum: number, value) => sum + Number(value), 0)).toBe(windows);
+  }
+});

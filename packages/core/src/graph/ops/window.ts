@@ -102,26 +102,3 @@ export function placesOf(sizes: readonly number[], window: Window, ceil: boolean
     return (places - 1) * stride >= size + window.begin[axis]! ? places - 1 : places;
   });
 }
-
-/**
- * The pads that ONNX's `auto_pad` stands for, by which models of other frameworks are read: SAME_UPPER and SAME_LOWER give
- * ⌈size/stride⌉ places (the odd one after or before), VALID none. NOTSET keeps the window's own.
- * Throws SHAPE_MISMATCH for another word.
- */
-export function explicitPads(autoPad: string, sizes: readonly number[], window: Window, at: string): readonly number[] {
-  if (autoPad === "NOTSET" || autoPad === "") return [...window.begin, ...window.end];
-  if (autoPad === "VALID") return [...window.begin, ...window.end].map(() => 0);
-  if (autoPad !== "SAME_UPPER" && autoPad !== "SAME_LOWER") {
-    throw new TuttiError(
-      "SHAPE_MISMATCH",
-      `${at}: auto_pad is ${autoPad}, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER`,
-    );
-  }
-  const totals = sizes.map((size, axis) => {
-    const stride = window.strides[axis]!;
-    return Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent(window, axis) - size);
-  });
-  const less = totals.map((total) => Math.floor(total / 2));
-  const more = totals.map((total) => Math.ceil(total / 2));
-  return autoPad === "SAME_UPPER" ? [...less, ...more] : [...more, ...less];
-}
