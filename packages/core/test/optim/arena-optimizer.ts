@@ -86,6 +86,17 @@ export class ArenaOptimizer {
     }
     [this.#current, this.#next] = [this.#next, this.#current];
   }
+  /** Floats [begin, end) of parameters and slots after the next update, from a call for this range alone; commits nothing. */
+  updatedRange(gradientSum: readonly number[], divisor: number, begin: number, end: number): Float32Array[] {
+    this.#write(this.#gradientSum, gradientSum);
+    const { parameters, slots } = this.#next;
+    const addresses = [parameters, ...slots];
+    for (const address of addresses) this.#arena.floats(address, this.totalFloats).fill(Number.NaN);
+    const range = { begin, end, step: this.step + 1, divisor, clipScale: 1, gradientSum: this.#gradientSum };
+    this.compiled.update(this.#kernels, { ...range, from: this.#current, to: this.#next });
+    return addresses.map((address) => this.#arena.floats(address, this.totalFloats).slice(begin, end));
+  }
+
   #write(address: number, values: readonly number[]): void {
     let at = 0;
     for (const { offset, length } of this.#layout.entries) {

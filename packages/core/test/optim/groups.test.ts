@@ -131,22 +131,23 @@ test("a pattern matches what the regular expression with .* and . does", () => {
 
 const longCuts = [16, 32, 48, 80, 96, 112, 128, 160, 176, 192, 208, 240];
 
+const limited = optim.adam({
+  lr: 0.1,
+  ema: { decay: 0.9, warmUp: true },
+  groups: [
+    { match: "head.weight", maxNorm: 0.4, weightDecay: 0.1 },
+    { match: "*.bias", lrScale: 2 },
+    { match: "encoder.*", maxNorm: 0.7 },
+  ],
+});
+
 test("limits, averages and groups have the same bits however the layout is cut and in whatever order", () => {
-  const definition = optim.adam({
-    lr: 0.1,
-    ema: { decay: 0.9, warmUp: true },
-    groups: [
-      { match: "head.weight", maxNorm: 0.4, weightDecay: 0.1 },
-      { match: "*.bias", lrScale: 2 },
-      { match: "encoder.*", maxNorm: 0.7 },
-    ],
-  });
-  const whole = trained(definition);
+  const whole = trained(limited);
   expect(whole.compiled.needsGlobalNorm).toBe(true);
   fc.assert(
     fc.property(fc.subarray(longCuts), (cuts) => {
-      expect(trained(definition, cuts).state).toEqual(whole.state);
-      expect(trained(definition, cuts.toReversed()).state).toEqual(whole.state);
+      expect(trained(limited, cuts).state).toEqual(whole.state);
+      expect(trained(limited, cuts.toReversed()).state).toEqual(whole.state);
     }),
     { seed: 9, numRuns: 60 },
   );
@@ -157,6 +158,18 @@ test("limits, averages and groups have the same bits however the layout is cut a
   expect(Math.min(...norms)).toBeLessThan(0.39);
   for (const vector of whole.state) {
     for (const i of [30, 31, 38, 47, 81, 95, 216, 223, 264, 271]) expect(vector[i]).toBe(0);
+  }
+});
+
+test("a range is final as soon as its own update has been called", () => {
+  const optimizer = trained(limited);
+  const before = trained(limited);
+  optimizer.update(values(6), 3);
+  for (let begin = 0; begin < optimizer.totalFloats; begin += 16) {
+    for (const end of [begin + 16, begin + 48, begin + 80].filter((end) => end <= optimizer.totalFloats)) {
+      const found = before.updatedRange(values(6), 3, begin, end);
+      expect(found, `[${begin}, ${end})`).toEqual(optimizer.state.map((vector) => vector.slice(begin, end)));
+    }
   }
 });
 
