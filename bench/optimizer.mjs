@@ -22,6 +22,12 @@ const cases = [
     definition: optim.rmsprop({ centered: true, momentum: 0.9 }),
     torch: "RMSprop(p, centered=True, momentum=0.9)",
   },
+  { name: "adam", definition: optim.adam(), torch: "Adam(p)" },
+  { name: "adam, ema", definition: optim.adam({ ema: { decay: 0.999 } }) },
+  { name: "adamW, amsgrad", definition: optim.adamW({ amsgrad: true }), torch: "AdamW(p, amsgrad=True)" },
+  { name: "nadam", definition: optim.nadam(), torch: "NAdam(p)" },
+  { name: "adadelta", definition: optim.adadelta(), torch: "Adadelta(p)" },
+  { name: "lion", definition: optim.lion() },
 ];
 
 function rmspropLoop(count, sum, theta, nextTheta, square, nextSquare) {
@@ -49,7 +55,8 @@ function nanosecondsPerParameter(count, update) {
 function measure({ definition, loop }, count) {
   const arena = new Arena();
   const kernels = createKernels(arena.memory);
-  const compiled = compileOptimizer(definition, { totalFloats: count, entries: [] });
+  const entries = [{ name: "p", shape: [count], offset: 0, length: count }];
+  const compiled = compileOptimizer(definition, { totalFloats: count, entries });
   const vector = () => {
     const address = arena.allocate(count * 4);
     const values = arena.floats(address, count);
@@ -77,6 +84,7 @@ function measure({ definition, loop }, count) {
 }
 
 function measureTorch(expression, count) {
+  if (expression === undefined) return undefined;
   const script = `
 import time, torch
 torch.set_num_threads(1)
@@ -94,6 +102,58 @@ print(sorted(times[3:])[7] / ${count})`;
   return status === 0 ? Number(stdout) : undefined;
 }
 
+/** What bounds the kernels: nothing but the loads and stores, and nothing but a square root and a division an element. */
+async function limits() {
+  const source = `
+    export function sgdStreams(count: usize, p: usize, next: usize, sum: usize): void {
+      for (let at: usize = 0; at < count << 2; at += 16)
+        v128.store(next + at, f32x4.add(v128.load(p + at), v128.load(sum + at)));
+    }
+    export function adagradStreams(count: usize, p: usize, next: usize, sum: usize, s: usize, nextS: usize): void {
+      for (let at: usize = 0; at < count << 2; at += 16) {
+        const x = f32x4.add(v128.load(s + at), v128.load(sum + at));
+        v128.store(nextS + at, x);
+        v128.store(next + at, f32x4.add(v128.load(p + at), x));
+      }
+    }
+    export function divideAndRoot(count: usize, p: usize): f32 {
+      let sum = f32x4.splat(0);
+      for (let at: usize = 0; at < count << 2; at += 16) {
+        const x = v128.load(p + (at & 4095));
+        sum = v128.xor(sum, f32x4.div(x, f32x4.sqrt(x)));
+      }
+      return f32x4.extract_lane(sum, 0);
+    }`;
+  const { default: asc } = await import("assemblyscript/asc");
+  const flags = { optimizeLevel: 3, noAssert: true, runtime: "stub", enable: ["simd", "threads"] };
+  const memory = {
+    importMemory: true,
+    noExportMemory: true,
+    sharedMemory: true,
+    initialMemory: 1,
+    maximumMemory: 65535,
+  };
+  const { binary, stderr } = await asc.compileString(source, { ...flags, ...memory });
+  if (!binary) throw new Error(stderr.toString());
+  return sizes.map((count) => {
+    const arena = new Arena();
+    const env = { memory: arena.memory };
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary), { env });
+    const vectors = Array.from({ length: 5 }, () => {
+      const address = arena.allocate(count * 4);
+      return arena.floats(address, count).fill(0.7) && address;
+    });
+    const time = (kernel) => nanosecondsPerParameter(count, () => kernel(count, ...vectors)).toFixed(2);
+    const { sgdStreams, adagradStreams, divideAndRoot } = exports;
+    return {
+      parameters: count,
+      "loads and stores of sgd": time(sgdStreams),
+      "of adagrad": time(adagradStreams),
+      "division and root": time(divideAndRoot),
+    };
+  });
+}
+
 const rows = [];
 for (const one of cases) {
   for (const count of sizes) {
@@ -105,3 +165,5 @@ for (const one of cases) {
 }
 console.log("ns per parameter, median of 15 updates");
 console.table(rows);
+console.log("limits of this machine");
+console.table(await limits());
