@@ -5,6 +5,7 @@ import { coordinatorCommand } from "./commands/coordinator.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { trainCommand } from "./commands/train.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { workerCommand } from "./commands/worker.ts";
@@ -29,7 +30,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
       "greedy-arrays": false,
     })
     .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
-    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect or doctor")
+    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect, replay or doctor")
     .strict()
     .recommendCommands()
     .version(versionOf())
@@ -50,6 +51,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     verifyCommand,
     exportCommand,
     inspectCommand,
+    replayCommand,
     doctorCommand,
   ]) {
     command(cli, output);

@@ -20,7 +20,7 @@ export async function exportModel(
   const model = exportOnnx(
     checkpoint.inferenceGraph,
     new Map(
-      checkpoint.parameters.map(({ name, data }) => [
+      [...checkpoint.parameters, ...checkpoint.buffers].map(({ name, data }) => [
         name,
         new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4),
       ]),

@@ -15,6 +15,19 @@ export function wholeNumber(
   };
 }
 
+/** Reads a share from 0 to 1. Throws BAD_OPTION. */
+export function share(option: string): (found: unknown) => number | undefined {
+  return (found) => {
+    if (found === undefined) return undefined;
+    const value = typeof found === "string" && /^(\d+(\.\d+)?|\.\d+)$/.test(found) ? Number(found) : Number.NaN;
+    if (value >= 0 && value <= 1) return value;
+    throw new TuttiError(
+      "BAD_OPTION",
+      `--${option}: expected one share from 0 to 1, such as 0.01, found ${shown(found)}`,
+    );
+  };
+}
+
 /** Reads an option that may be given once. Throws BAD_OPTION. */
 export function oneText(option: string): (found: unknown) => string | undefined {
   return (found) => {

@@ -26,7 +26,7 @@ export function trainWithRemoteWorkers(
   output: Output,
 ): Promise<void> {
   const listen = { host, port, token: tokenFromEnvironment() };
-  return trainRun(args, { workers: 0, listen, startWorkers }, output);
+  return trainRun(args, { workers: 0, listen, startWorkers, minWorkers: startWorkers }, output);
 }
 
 async function trainRun(args: RunArguments, where: TrainOptions, output: Output): Promise<void> {
@@ -38,6 +38,8 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     out: args.out ?? join("runs", basename(args.run, extname(args.run))),
     resume: args.resume,
     allowChanges: args.allowChanges,
+    ...(args.maxWorkers === undefined ? {} : { maxWorkers: args.maxWorkers }),
+    ...(args.audit === undefined ? {} : { audit: args.audit }),
     log: (line) => reporter.log(line),
   });
   const release = onInterrupt(output, () => handle.stop());

@@ -28,7 +28,7 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           requiresArg: true,
           default: "1",
           defaultDescription: "1",
-          describe: "Workers to wait for before the first step",
+          describe: "With fewer workers the run waits and says so",
         })
         .example(
           "TUTTI_TOKEN=… $0 coordinator run.ts --host 0.0.0.0 --port 7070 --min-workers 4",

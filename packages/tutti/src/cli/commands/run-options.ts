@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { oneText } from "../option-values.ts";
+import { oneText, share, wholeNumber } from "../option-values.ts";
 
 /** Options of the commands that train: which run, changed how, kept where. */
 export function withRunOptions<T>(command: Argv<T>) {
@@ -27,6 +27,16 @@ export function withRunOptions<T>(command: Argv<T>) {
       type: "boolean",
       default: false,
       describe: "Resume although the definition has changed",
+    })
+    .option("max-workers", {
+      coerce: wholeNumber("max-workers", 1),
+      requiresArg: true,
+      describe: "Workers that compute at the same time; further ones wait for a place",
+    })
+    .option("audit", {
+      coerce: share("audit"),
+      requiresArg: true,
+      describe: "Share of the sums that two workers compute and must agree on, such as 0.01",
     });
 }
 
@@ -36,5 +46,7 @@ export interface RunArguments {
   readonly out: string | undefined;
   readonly resume: boolean;
   readonly allowChanges: boolean;
+  readonly maxWorkers: number | undefined;
+  readonly audit: number | undefined;
   readonly json: boolean;
 }

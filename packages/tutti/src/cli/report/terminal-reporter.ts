@@ -48,6 +48,9 @@ export class TerminalReporter implements Reporter {
       case "notice":
         this.log(pc.yellow(event.message));
         return;
+      case "skipped":
+        this.log(pc.yellow(`step ${count(event.step)} left out: ${event.reason}`));
+        return;
       case "checkpoint":
       case "done":
       case "error":
