@@ -38,7 +38,8 @@ export class EvaluationRound {
     return this.leases.isComplete;
   }
 
-  result(member: Member, message: ResultMessage): void {
+  /** @param collected the shard's per-sample outputs; valid during the call. */
+  result(member: Member, message: ResultMessage, collected: Uint8Array = new Uint8Array(0)): void {
     const lease = this.leases.get(message);
     if (lease === undefined || !(lease.holders.has(member) || lease.isDone)) {
       throw new TuttiError(
@@ -57,8 +58,7 @@ export class EvaluationRound {
       return;
     }
     const bytes = this.#evaluation.collectBytes(message.lo);
-    const collected = message.collects?.[0] ?? new Uint8Array(0);
-    if (collected.byteLength !== bytes || (message.collects?.length ?? 0) > 1) {
+    if (collected.byteLength !== bytes) {
       throw new TuttiError(
         "PROTOCOL",
         `evaluation shard ${message.lo}: ${collected.byteLength} bytes of per-sample outputs, expected ${bytes}`,

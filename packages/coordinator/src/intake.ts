@@ -56,7 +56,7 @@ export class Intake {
         member.measure(round.number, message.hi - message.lo, this.#parts.clock.now());
       }
       this.#parts.phases.announced();
-      this.#parts.phases.run("reduce", () => round.result(member, message));
+      this.#parts.phases.run("reduce", () => round.result(member, message, payload));
     } else if (round instanceof StepRound) {
       this.#parts.phases.run("reduce", () => round.partial(member, message, payload));
     }

@@ -58,7 +58,7 @@ export class StepRound {
   }
 
   /** A member announces a node's sums, with the scalars of its shards. Throws PROTOCOL for what cannot be an answer. */
-  result(member: Member, message: ResultMessage): void {
+  result(member: Member, message: ResultMessage, _collected?: Uint8Array): void {
     const lease = this.#lease(member, message);
     const { lo, hi } = lease.node;
     const rowBytes = this.#parts.scalarsLength * 4;

@@ -123,3 +123,25 @@ test("a checkpoint holds running statistics and step counts under PyTorch's name
   }
   expect((await readFile(join(out, "model.onnx"))).byteLength).toBeGreaterThan(100);
 });
+
+test("per-sample outputs of any size reach the coordinator from worker processes, in order", async () => {
+  const source = data.arrays({ x: { dtype: "float32", shape: [1], values: Array.from({ length: 600 }, (_, i) => i) } });
+  const net = nn.linear(1, 1);
+  const [width, seen] = [3000, [] as Float32Array[]];
+  const wide = defineRun({
+    data: { train: source, validation: source },
+    model: net,
+    step({ x }) {
+      const columns = { wide: x.mul(x.graph.scalar(1, "float32").expand([width])) };
+      const finish = (found: Readonly<Record<string, unknown>>): number => seen.push(found.wide as Float32Array);
+      return { loss: nn.mse(net(x.div(600)), x.div(600)), metrics: { wide: { kind: "collect", columns, finish } } };
+    },
+    optimizer: optim.sgd({ lr: 0.1 }),
+    batchSize: 600,
+    steps: 1,
+  });
+  await train(wide, { workers: 1 });
+  expect(seen).toHaveLength(1);
+  expect(seen[0]).toHaveLength(600 * width);
+  expect(seen[0]!.every((value, i) => value === Math.floor(i / width))).toBe(true);
+});

@@ -267,15 +267,22 @@ export class Worker {
     const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
     const scalars = new Uint8Array(result.scalars.buffer);
     const collects = this.#collects(position, shards, result);
-    const announcement = { type: "result", ...position, scalars, ...collects, computeMs: result.computeMs } as const;
+    const { computeMs } = result;
+    const announcement = {
+      type: "result",
+      ...position,
+      scalars,
+      computeMs,
+      payloadBytes: collects.byteLength,
+    } as const;
     if (sumsFloats * 4 <= inlineBytes && sumsFloats <= chunkFloats) {
       const inline = sumsFloats === 0 ? {} : { inline: memory.arena.bytes(result.sums, sumsFloats * 4).slice() };
-      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline });
+      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline }, collects);
       result.release();
       return;
     }
     const chunks = Math.ceil(sumsFloats / chunkFloats);
-    connection.send({ ...announcement, chunks });
+    connection.send({ ...announcement, chunks }, collects);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const begin = chunk * chunkFloats;
       const payloadBytes = (Math.min(sumsFloats, begin + chunkFloats) - begin) * 4;
@@ -285,17 +292,19 @@ export class Worker {
     }
   }
 
-  /** Copies of the shards' per-sample outputs, one block each; nothing for programs without any. */
-  #collects(
-    { lo }: TreeNode,
-    shards: ReadonlyMap<number, ShardInput>,
-    { collects }: NodeResult,
-  ): { collects?: Uint8Array[] } {
-    const blocks = collects.flatMap((address, row) => {
+  /** A copy of the shards' per-sample outputs, one block after the other; empty for programs without any. */
+  #collects({ lo }: TreeNode, shards: ReadonlyMap<number, ShardInput>, { collects }: NodeResult): Uint8Array {
+    const blocks = collects.map((address, row) => {
       const { totalBytes } = packedCollects(this.#program(shards.get(lo + row)!.programId));
-      return totalBytes === 0 ? [] : [this.#parts.memory.arena.bytes(address, totalBytes).slice()];
+      return this.#parts.memory.arena.bytes(address, totalBytes);
     });
-    return blocks.length === 0 ? {} : { collects: blocks };
+    const joined = new Uint8Array(blocks.reduce((sum, block) => sum + block.byteLength, 0));
+    let at = 0;
+    for (const block of blocks) {
+      joined.set(block, at);
+      at += block.byteLength;
+    }
+    return joined;
   }
 
   #stage(message: MessageOf<ToWorker, "update">, payload: Uint8Array | undefined): void {

@@ -116,9 +116,10 @@ const toCoordinator = [
     ...position,
     ...node,
     scalars: bytes,
-    collects: v.exactOptional(v.pipe(v.array(bytes), v.maxLength(65_536))),
     computeMs: v.pipe(v.number(), v.minValue(0)),
     chunks: count,
+    /** Of the per-sample outputs of an evaluation's shards, one block after the other; 0 where there are none. */
+    payloadBytes: count,
     inline: v.exactOptional(bytes),
   }),
   v.object({ type: v.literal("partial"), ...position, ...node, chunk: count, payloadBytes: count }),
