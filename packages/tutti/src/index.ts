@@ -3,6 +3,8 @@ export { type ErrorCode, TuttiError } from "@tutti/core/errors";
 export type * from "@tutti/core/events";
 export { metrics } from "@tutti/core/metrics";
 export { nn } from "@tutti/core/nn";
+export { type ImportedModel, onnx } from "@tutti/core/onnx";
 export { optim } from "@tutti/core/optim";
 export { applyOverrides, defineRun, type RunDefinition, type StepContext, type StepResult } from "@tutti/core/run";
+export { weights } from "@tutti/core/weights";
 export { type TrainingHandle, type TrainOptions, type TrainResult, train } from "./train.ts";

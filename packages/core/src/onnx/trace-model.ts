@@ -4,7 +4,8 @@ import { nameOf } from "./errors.ts";
 import { Known } from "./known.ts";
 import type { ModelGraph } from "./model-graph.ts";
 import { NodeView, type Value, type Values } from "./node-view.ts";
-import { type ImportContext, importNode } from "./rules.ts";
+import { importNode } from "./rules.ts";
+import type { ImportContext } from "./shape-rules.ts";
 
 /** What a model needs to be appended to a trace. */
 export interface TraceOptions extends ImportContext {
