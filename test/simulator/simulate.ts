@@ -58,6 +58,8 @@ const faultKinds = [
   "kill while it sends",
   "kill while it sends",
   "kill all",
+  "kill all",
+  "kill all",
   "join",
   "silence",
   "one-way",

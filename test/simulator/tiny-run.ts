@@ -38,7 +38,11 @@ export function tinyRun(shards: number, clip: boolean): TrainingRun {
     trainable: layout,
     statistics: [],
     programs,
-    optimizer: compileOptimizer(optim.rmsprop({ lr: 0.01, momentum: 0.9, ...(clip ? { clipNorm: 1 } : {}) }), layout),
+    optimizer: compileOptimizer(
+      optim.rmsprop({ lr: 0.01, momentum: 0.9, ...(clip ? { clipNorm: 1, ema: { decay: 0.9 } } : {}) }),
+      layout,
+    ),
+    earlyStopping: null,
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps: 6,
     metrics: [],

@@ -16,6 +16,7 @@ import type { Departure, Member } from "./member.ts";
 import { Membership } from "./membership.ts";
 import { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
 import { PhaseClock } from "./phase-clock.ts";
+import { initialProgress, nextProgress, type Progress } from "./progress.ts";
 import { Publisher } from "./publisher.ts";
 import { Reception } from "./reception.ts";
 import { Reduction } from "./reduction.ts";
@@ -37,12 +38,14 @@ export interface StartingPoint {
   readonly numericClass?: string;
   /** Of the committed steps, those that were left out because a number was not finite. */
   readonly skippedSteps?: number;
+  readonly progress?: Progress;
 }
 
 /** The state between two steps. The views hold until the next but one commit: copy what must last. */
 export interface StateView {
   readonly step: number;
   readonly skippedSteps: number;
+  readonly progress: Progress;
   readonly numericClass: string;
   readonly parameters: Float32Array;
   readonly slots: readonly Float32Array[];
@@ -79,7 +82,10 @@ export interface CoordinatorOptions {
   readonly inlineBytes?: number;
   readonly memory?: ComputeMemory;
   readonly onEvent: (event: RunEvent) => void;
-  /** Called after every step (with the validation that followed it), before the next one begins; awaited. */
+  /**
+   * Called after every step (with the validation that followed it), before the next one begins, and once more at the end
+   * (`isLast`); awaited.
+   */
   readonly afterStep?: (state: StateView, validation: Validation | undefined, isLast: boolean) => Promise<void> | void;
 }
 
@@ -118,6 +124,7 @@ export class Coordinator {
     skippedSteps: 0,
   };
   #update: StepUpdate | undefined;
+  #progress: Progress;
   #nextRound = 1;
   #ahead: BatchAhead | undefined;
   #state: "waiting" | "training" | "stopping" | "over" = "waiting";
@@ -144,6 +151,7 @@ export class Coordinator {
     });
     this.#generations.initialize(start.parameters, start.slots);
     this.#startStep = start.step;
+    this.#progress = start.progress ?? initialProgress;
     this.#ledger.skippedSteps = start.skippedSteps ?? 0;
     this.#reduction = new Reduction(this.#arena, this.#kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
     this.#hashScratch = this.#arena.allocate(8 * Math.max(1, this.#reduction.chunks));
@@ -203,6 +211,8 @@ export class Coordinator {
       run,
       clock: this.#clock,
       generation: options.generation,
+      generations: this.#generations,
+      publisher: this.#publisher,
       membership: this.#membership,
       dealer: this.#dealer,
       changed: this.#changed,
@@ -240,15 +250,16 @@ export class Coordinator {
       const startedMs = this.#clock.now();
       if (this.#state !== "stopping") this.#begin();
       let validation: Validation | undefined;
-      while (this.#generations.step < this.#run.totalSteps && this.#state !== "stopping") {
+      while (!this.#isComplete && !this.#isStopping) {
         await this.#enoughWorkers();
-        const batch = await this.#nextBatch();
-        await this.#trainStep(batch);
-        const isLast = this.#generations.step === this.#run.totalSteps || this.#isStopping;
+        if (this.#isStopping) break;
+        await this.#trainStep(await this.#nextBatch());
         const validated = this.#isValidationDue() ? await this.#validate() : undefined;
         validation = validated ?? validation;
-        await this.#orFailure(this.#options.afterStep?.(this.view, validated, isLast));
+        if (validated !== undefined) this.#progress = nextProgress(this.#progress, this.#run, validated);
+        await this.#orFailure(this.#options.afterStep?.(this.view, validated, false));
       }
+      await this.#orFailure(this.#options.afterStep?.(this.view, undefined, true));
       return this.#finish(this.#clock.now() - startedMs, validation);
     } catch (error) {
       this.#end("failed", `the run failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -260,7 +271,14 @@ export class Coordinator {
   get view(): StateView {
     const { step, parameters, updates } = this.#generations;
     const slots = this.#run.optimizer.slots.map((_, i) => this.#generations.slot(i));
-    return { step, skippedSteps: step - updates, numericClass: this.#reception.numericClass ?? "", parameters, slots };
+    return {
+      step,
+      skippedSteps: step - updates,
+      progress: this.#progress,
+      numericClass: this.#reception.numericClass ?? "",
+      parameters,
+      slots,
+    };
   }
 
   /** SHA-256 (hex) over the parameters in layout order, little-endian float32, without padding. */
@@ -339,6 +357,7 @@ export class Coordinator {
       statistics: this.#run.statistics,
       samples: batch.samples,
       optimizer: this.#run.optimizer,
+      plateau: this.#progress.plateau,
       generations: this.#generations,
       reduction: this.#reduction,
       hashScratch: this.#hashScratch,
@@ -420,7 +439,7 @@ export class Coordinator {
       step,
       epoch: round.batch.epoch,
       loss: sums[0]! / sums[1]!,
-      lr: this.#run.optimizer.learningRate(this.#generations.updates),
+      lr: this.#run.optimizer.learningRate(this.#generations.updates, this.#progress.plateau),
       gradientNorm,
       metrics: finishMetrics(this.#run.metrics, sums),
       samples: round.batch.samples,
@@ -489,6 +508,8 @@ export class Coordinator {
 
   #admitted(member: Member): void {
     this.#publisher.sendAll(member, this.#update?.updatedChunks ?? []);
+    const { averageSlot } = this.#run.optimizer;
+    if (this.#dealer.round?.usesAverage && averageSlot !== undefined) this.#publisher.sendAverage(member, averageSlot);
     this.#dealer.dealOrphans();
     this.#changed.notify();
   }
@@ -546,7 +567,7 @@ export class Coordinator {
     const { step } = this.#generations;
     const done: DoneEvent = {
       type: "done",
-      outcome: step >= this.#run.totalSteps ? "completed" : "stopped",
+      outcome: !this.#isComplete ? "stopped" : step < this.#run.totalSteps ? "early-stopped" : "completed",
       steps: step,
       epochs: step / this.#run.stepsPerEpoch,
       weightsSha256: this.weightsSha256(),
@@ -570,6 +591,11 @@ export class Coordinator {
     this.#state = "over";
     this.#dealer.stop();
     this.#membership.dismissAll(code, message);
+  }
+
+  /** All steps are done, or validations have said that it is enough. */
+  get #isComplete(): boolean {
+    return this.#generations.step >= this.#run.totalSteps || this.#progress.earlyStopping.isOver;
   }
 
   get #inlineBytes(): number {

@@ -91,6 +91,7 @@ export class Dealer {
       round: round.number,
       step: round.step,
       ...lease.node,
+      ...(round.usesAverage ? { average: true } : {}),
     });
   }
 

@@ -10,6 +10,8 @@ export class EvaluationRound {
   readonly number: number;
   readonly step: number;
   readonly leases = new Leases();
+  /** Computed from the averaged weights instead of the parameters. */
+  readonly usesAverage: boolean;
   readonly #rows: (Float32Array | undefined)[];
   readonly #collected: Uint8Array[] = [];
   readonly #evaluation: Evaluation;
@@ -22,8 +24,10 @@ export class EvaluationRound {
     step: number,
     evaluation: Evaluation,
     scalarsLength: number,
+    usesAverage: boolean,
     answered: (shard: number) => void,
   ) {
+    this.usesAverage = usesAverage;
     this.number = number;
     this.step = step;
     this.#scalarsLength = scalarsLength;

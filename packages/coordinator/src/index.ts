@@ -1,6 +1,7 @@
 export * from "./coordinator.ts";
 export * from "./lease-plan.ts";
 export { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
+export type { Progress } from "./progress.ts";
 export * from "./server.ts";
 export * from "./training-run.ts";
 export type { Validation } from "./validator.ts";

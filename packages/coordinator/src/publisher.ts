@@ -59,6 +59,18 @@ export class Publisher {
     }
   }
 
+  /** The averaged weights of generation t, for validation. */
+  sendAverage(member: Member, slot: number): void {
+    const { generations, reduction, generation } = this.#parts;
+    const { step, current, currentIndex, trainableFloats } = generations;
+    for (let chunk = 0; chunk * reduction.chunkFloats < trainableFloats; chunk++) {
+      const begin = chunk * reduction.chunkFloats;
+      const payloadBytes = (Math.min(trainableFloats, begin + reduction.chunkFloats) - begin) * 4;
+      const message = { type: "average", generation, step, chunk, payloadBytes } as const;
+      this.#sendView(member, message, current.slots[slot]! + begin * 4, currentIndex);
+    }
+  }
+
   /** True when every socket has taken what it was given of the buffer that t+1 will be written to. */
   isFlushed(members: readonly Member[]): boolean {
     const index = this.#parts.generations.currentIndex === 0 ? 1 : 0;

@@ -48,6 +48,7 @@ export class Reception {
       seed: run.seed,
       updatedFloats: updated.totalFloats,
       sumsFloats: Math.max(...programs.map(({ sumsFloats }) => sumsFloats)),
+      averageFloats: run.optimizer.averageSlot === undefined ? 0 : run.trainable.totalFloats,
       chunkFloats,
       inlineBytes,
       programs: programs.length,

@@ -24,6 +24,7 @@ export class StepRound {
   readonly step: number;
   readonly batch: PreparedBatch;
   readonly leases = new Leases();
+  readonly usesAverage = false;
   readonly #parts: StepRoundParts;
   readonly #perShard: (Float32Array | undefined)[];
   #missingShards: number;

@@ -1,7 +1,7 @@
 import { TuttiError } from "@tutti/core/errors";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
-import type { CompiledOptimizer } from "@tutti/core/optim";
+import type { CompiledOptimizer, PlateauState } from "@tutti/core/optim";
 import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "@tutti/core/step";
 import { combineChunkHashes, type Generations } from "./generations.ts";
 import type { Reduction } from "./reduction.ts";
@@ -105,6 +105,7 @@ export class StepUpdate {
         from: generations.current,
         to: generations.next,
         gradientSum: reduction.sums,
+        plateau: this.#parts.plateau,
       });
     }
     if (chunk < this.#firstBufferChunk || this.#missingStatistics === 0) this.#finishChunk(chunk);
@@ -163,6 +164,8 @@ export interface StepUpdateParts {
   readonly arena: Arena;
   readonly layout: FlatLayout;
   readonly optimizer: CompiledOptimizer;
+  /** What validations have made of the rate. */
+  readonly plateau: PlateauState;
   readonly generations: Generations;
   readonly reduction: Reduction;
   /** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */

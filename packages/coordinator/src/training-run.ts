@@ -1,5 +1,5 @@
 import { type Figures, named } from "@tutti/core/metrics";
-import type { CompiledOptimizer } from "@tutti/core/optim";
+import type { CompiledOptimizer, EarlyStopping } from "@tutti/core/optim";
 import type { FlatLayout, RunningStatistics, ShardProgram } from "@tutti/core/step";
 
 /** One shard's rows, packed as its program's manifest says. */
@@ -45,6 +45,8 @@ export interface TrainingRun {
   readonly statistics: readonly RunningStatistics[];
   readonly programs: readonly ShardProgram[];
   readonly optimizer: CompiledOptimizer;
+  /** When to end before the last step; null: never. */
+  readonly earlyStopping: EarlyStopping | null;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
   readonly metrics: readonly SumMetric[];

@@ -2,7 +2,9 @@ import type { Clock } from "@tutti/core/clock";
 import type { ValidationEvent } from "@tutti/core/events";
 import type { Dealer } from "./dealer.ts";
 import { EvaluationRound } from "./evaluation-round.ts";
+import type { Generations } from "./generations.ts";
 import type { Membership } from "./membership.ts";
+import type { Publisher } from "./publisher.ts";
 import type { Signal } from "./signal.ts";
 import { finishMetrics, type PreparedShard, type TrainingRun } from "./training-run.ts";
 
@@ -13,6 +15,8 @@ export interface ValidatorParts {
   readonly run: TrainingRun;
   readonly clock: Clock;
   readonly generation: number;
+  readonly generations: Generations;
+  readonly publisher: Publisher;
   readonly membership: Membership;
   readonly dealer: Dealer;
   readonly changed: Signal;
@@ -30,15 +34,17 @@ export class Validator {
 
   /** @param step whose parameters all active workers hold. */
   async validate(number: number, step: number): Promise<{ event: ValidationEvent; round: EvaluationRound }> {
-    const { run, clock, generation, membership, dealer, changed, orFailure } = this.#parts;
+    const { run, clock, generation, generations, publisher, membership, dealer, changed, orFailure } = this.#parts;
     const evaluation = run.evaluation!;
     const startedMs = clock.now();
     const scalarsLength = run.programs.find(({ mode }) => mode === "evaluate")!.scalars.length;
     const atHand = new Map<number, PreparedShard>();
-    const round = new EvaluationRound(number, step, evaluation, scalarsLength, (shard) => {
+    const slot = generations.updates > 0 ? run.optimizer.averageSlot : undefined;
+    const round = new EvaluationRound(number, step, evaluation, scalarsLength, slot !== undefined, (shard) => {
       atHand.delete(shard);
       changed.notify();
     });
+    if (slot !== undefined) for (const member of membership.active) publisher.sendAverage(member, slot);
     dealer.open(round, (shard) => atHand.get(shard));
     for (let shard = 0; shard < evaluation.shards; shard++) {
       const prepared = await orFailure(evaluation.read(shard));

@@ -9,6 +9,7 @@ import {
   MetricsLog,
   type OwnedSnapshot,
 } from "@tutti/core/checkpoint";
+import type { PlainObject } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type CompiledRun, differences, exportOnnx, parameterViews } from "@tutti/core/run";
@@ -44,6 +45,7 @@ export class OutputDirectory {
   readonly #onEvent: (event: RunEvent) => void;
   #saving: Promise<void> = Promise.resolve();
   #best: number | undefined;
+  #lastSavedStep: number;
   #lastMetrics: Readonly<Record<string, number>> = {};
   #paths: { checkpoint?: string; best?: string; onnx?: string } = {};
 
@@ -104,6 +106,7 @@ export class OutputDirectory {
     this.resumed = resumed;
     this.damaged = damaged;
     this.#onEvent = onEvent;
+    this.#lastSavedStep = resumed?.step ?? 0; // there is nothing to keep of an untrained run
     if (resumed === undefined) return;
     this.#lastMetrics = resumed.metrics;
     this.#paths.checkpoint = resumed.path;
@@ -121,12 +124,17 @@ export class OutputDirectory {
   /** Saves what is due after a step. Waits while an earlier save is still being written. */
   async afterStep(state: StateView, validation: Validation | undefined, isLast: boolean): Promise<void> {
     if (validation !== undefined) this.#lastMetrics = validation;
+    if (isLast && state.step === this.#lastSavedStep) {
+      await this.#saving;
+      return;
+    }
     const isBest = this.#isBest(validation);
     const isDue = isLast || state.step % this.#compiled.checkpointEverySteps === 0;
     if (!isDue && !isBest) return;
     await this.#saving;
     await this.#metrics.flush();
     const snapshot = this.#snapshot(state);
+    if (isDue) this.#lastSavedStep = state.step;
     const saved = isDue ? this.#store.save(snapshot, { best: isBest }) : this.#store.saveBest(snapshot);
     this.#saving = saved.then(({ path }) => {
       if (isDue) this.#paths.checkpoint = path;
@@ -137,8 +145,9 @@ export class OutputDirectory {
     if (isLast) await this.#saving;
   }
 
-  /** Writes model.onnx from the final parameters, when the step function names outputs. */
-  async exportModel(parameters: Float32Array): Promise<void> {
+  /** Writes model.onnx from the final weights (averaged ones where there are), when the step function names outputs. */
+  async exportModel(state: StateView): Promise<void> {
+    const parameters = usedWeights(state, this.#compiled);
     const graph = this.#compiled.inferenceGraph;
     if (graph === undefined) return;
     const path = join(this.directory, "model.onnx");
@@ -190,7 +199,11 @@ export class OutputDirectory {
       definition: record,
       numericClass: state.numericClass,
       metrics: this.#lastMetrics,
-      state: { skippedSteps: state.skippedSteps, ...(this.#best === undefined ? {} : { best: this.#best }) },
+      state: {
+        skippedSteps: state.skippedSteps,
+        progress: plainProgress(state.progress),
+        ...(this.#best === undefined ? {} : { best: this.#best }),
+      },
       parameters: layout.entries
         .filter((entry) => !buffers.includes(entry))
         .map((entry) => copy(entry, entry.name, state.parameters)),
@@ -213,4 +226,17 @@ function batchCounts({ statistics, buffers }: CompiledRun, step: number): OwnedS
     const data = new Uint8Array(BigInt64Array.of(BigInt(step)).buffer);
     return { name: name.replace(/running_mean$/, "num_batches_tracked"), dtype: "int64" as const, shape: [], data };
   });
+}
+
+function plainProgress({ plateau, earlyStopping }: StateView["progress"]): PlainObject {
+  return { plateau: { ...plateau }, earlyStopping: { ...earlyStopping } };
+}
+
+/** The weights for inference: the parameters, with the averaged weights in place of what is averaged. */
+function usedWeights({ step, skippedSteps, parameters, slots }: StateView, compiled: CompiledRun): Float32Array {
+  const { averageSlot } = compiled.optimizer;
+  if (averageSlot === undefined || step === skippedSteps) return parameters;
+  const weights = new Float32Array(parameters);
+  weights.set(slots[averageSlot]!);
+  return weights;
 }

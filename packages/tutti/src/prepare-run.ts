@@ -75,6 +75,7 @@ async function trainingRun(
     statistics: compiled.statistics,
     programs,
     optimizer: compiled.optimizer,
+    earlyStopping: compiled.definition.plain.earlyStopping,
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps: Math.min(compiled.totalSteps, maxSteps ?? Number.POSITIVE_INFINITY),
     metrics: training.metrics.map(sumMetric),

@@ -1,8 +1,9 @@
-import type { StartingPoint } from "@tutti/coordinator";
+import type { Progress, StartingPoint } from "@tutti/coordinator";
 import type { Checkpoint } from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
 import type { CompiledRun } from "@tutti/core/run";
 import type { FlatLayout } from "@tutti/core/step";
+import * as v from "valibot";
 
 /** A new run: initial parameters, optimizer state at its initial values. */
 export function freshStart(compiled: CompiledRun): StartingPoint {
@@ -40,6 +41,23 @@ export function startFrom(checkpoint: Checkpoint, compiled: CompiledRun): Starti
       fill(compiled.trainable, (name) => `optimizer.${slot.name}/${name}`, state),
     ),
     numericClass: checkpoint.numericClass,
+    progress: progressOf(checkpoint),
     skippedSteps: typeof checkpoint.state.skippedSteps === "number" ? checkpoint.state.skippedSteps : 0,
   };
+}
+
+const progressSchema = v.object({
+  plateau: v.object({
+    scale: v.number(),
+    best: v.nullable(v.number()),
+    badCount: v.number(),
+    cooldownLeft: v.number(),
+  }),
+  earlyStopping: v.object({ best: v.nullable(v.number()), badCount: v.number(), isOver: v.boolean() }),
+});
+
+function progressOf({ path, state }: Checkpoint): Progress {
+  const result = v.safeParse(progressSchema, state.progress);
+  if (result.success) return result.output;
+  throw new TuttiError("CHECKPOINT_INVALID", `${path}: its state holds no progress of validations`);
 }

@@ -227,7 +227,7 @@ async function runTraining(
       throw await explainNonFinite(error, definition, baseDirectory, coordinator.view);
     });
     const parameters = coordinator.view.parameters;
-    await output?.exportModel(parameters);
+    await output?.exportModel(coordinator.view);
     const values = new Map(
       compiled.layout.entries.map(({ name, offset, length }) => [name, parameters.slice(offset, offset + length)]),
     );

@@ -23,6 +23,7 @@ export class ParameterStore {
   #current: 0 | 1 = 0;
   #received = 0;
   #staged: { step: number; hashes: BigUint64Array; have: Uint8Array; missing: number } | undefined;
+  #average: Buffer | undefined;
   #nextVersion = 1;
 
   constructor(
@@ -76,6 +77,24 @@ export class ParameterStore {
     if (this.#received * this.#floats.chunk < this.#floats.total) return;
     buffer.step = step;
     buffer.version = this.#nextVersion++;
+  }
+
+  /** The averaged weights that were sent for this step, once whole. */
+  get average(): Readonly<Buffer> {
+    return this.#average ?? { address: 0, step: -1, version: 0 };
+  }
+
+  /** One chunk of the averaged weights at the current step; what is not averaged is as in the current parameters. */
+  receiveAverage(step: number, chunk: number, chunks: number, floats: number, bytes: Uint8Array): void {
+    this.#average ??= { address: this.#arena.allocate(this.#floats.total * 4), step: -1, version: 0 };
+    if (chunk === 0) {
+      this.#average.step = -1;
+      this.#kernels.copy(this.#average.address, this.current.address, this.#floats.total);
+    }
+    this.#write(this.#average.address, chunk, bytes, floats);
+    if (chunk < chunks - 1) return;
+    this.#average.step = step;
+    this.#average.version = this.#nextVersion++;
   }
 
   /** One chunk of t+1, in any order. */

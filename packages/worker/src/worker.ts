@@ -123,6 +123,12 @@ export class Worker {
         if (message.chunk === 0) for (const computation of this.#computing.keys()) computation.isVoid = true;
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
         return;
+      case "average": {
+        const { averageFloats, chunkFloats } = this.#welcome!;
+        const chunks = Math.ceil(averageFloats / chunkFloats);
+        this.#store.receiveAverage(message.step, message.chunk, chunks, averageFloats, payload ?? new Uint8Array(0));
+        return;
+      }
       case "batch":
         this.#batches.put(
           message.round,
@@ -217,7 +223,7 @@ export class Worker {
   }
 
   #compute(lease: Lease): void {
-    const { step, version, address } = this.#store.current;
+    const { step, version, address } = lease.average ? this.#store.average : this.#store.current;
     const position = { generation: lease.generation, round: lease.round, step: lease.step, lo: lease.lo, hi: lease.hi };
     if (step !== lease.step) {
       const message = `this worker holds the parameters of step ${step}, not ${lease.step}`;

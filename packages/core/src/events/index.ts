@@ -80,8 +80,8 @@ export interface CheckpointEvent {
 
 export interface DoneEvent {
   readonly type: "done";
-  /** "completed", or "stopped" when it was interrupted and can be resumed. */
-  readonly outcome: "completed" | "stopped";
+  /** "completed"; "early-stopped" when validations no longer got better; "stopped" when it was interrupted and can be resumed. */
+  readonly outcome: "completed" | "early-stopped" | "stopped";
   readonly steps: number;
   readonly epochs: number;
   readonly weightsSha256: string;

@@ -3,7 +3,7 @@ import { TuttiError } from "../errors/index.ts";
 import type { Tensor } from "../graph/index.ts";
 import type { Metric } from "../metrics/index.ts";
 import { type Model, rootsOf } from "../nn/module-tree.ts";
-import type { OptimizerDefinition } from "../optim/index.ts";
+import type { EarlyStopping, OptimizerDefinition } from "../optim/index.ts";
 import type { InitialWeights } from "../weights/index.ts";
 import { type BestOptions, checkPlain, type PlainDefinition } from "./plain.ts";
 
@@ -47,6 +47,8 @@ export interface RunOptions<Columns extends ColumnTypes> {
   readonly shards?: number;
   /** What becomes of samples that do not fill the last batch; "train" by default. */
   readonly lastBatch?: "train" | "drop";
+  /** End the run when a validation metric no longer gets better; not by default. */
+  readonly earlyStopping?: Partial<EarlyStopping>;
   /** When a loss or gradient is NaN or infinite: end the run (the default), or leave the step out, counted. */
   readonly onNonFinite?: "stop" | "skip";
   /** Parameters that do not train, by name, "*" standing for any text: ["encoder.*"]. */
@@ -93,6 +95,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     shards: null,
     lastBatch: "train",
     onNonFinite: "stop",
+    earlyStopping: null,
     freeze: [],
     steps: null,
     ...rest,

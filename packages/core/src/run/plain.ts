@@ -2,6 +2,7 @@ import * as v from "valibot";
 import type { PlainData, PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { checkOptimizer, type OptimizerDefinition } from "../optim/definition.ts";
+import { checkEarlyStopping, type EarlyStopping } from "../optim/early-stopping.ts";
 import { suggestion } from "./nearest.ts";
 
 /** The checkpoint that is kept beside the last ones: the best by "loss" or a metric of the step, over the validation data. */
@@ -23,6 +24,7 @@ export interface PlainDefinition {
   readonly shards: number | null;
   readonly lastBatch: "train" | "drop";
   readonly onNonFinite: "stop" | "skip";
+  readonly earlyStopping: EarlyStopping | null;
   /** Names of parameters that do not train, "*" standing for any text. */
   readonly freeze: readonly string[];
   readonly validation: {
@@ -74,7 +76,7 @@ const schemas = {
     ),
   }),
 };
-const schema = v.strictObject({ ...schemas, optimizer: v.unknown() });
+const schema = v.strictObject({ ...schemas, optimizer: v.unknown(), earlyStopping: v.unknown() });
 
 /**
  * A checked, deeply frozen copy. Throws TuttiError BAD_OPTION naming the value's path, what was expected and found.
@@ -82,9 +84,17 @@ const schema = v.strictObject({ ...schemas, optimizer: v.unknown() });
 export function checkPlain(found: unknown): PlainDefinition {
   const result = v.safeParse(schema, found, { abortEarly: true });
   if (!result.success) throw new TuttiError("BAD_OPTION", messageOf(result.issues[0], found));
-  const plain = { ...result.output, optimizer: checkOptimizer(result.output.optimizer) };
+  const { earlyStopping } = result.output;
+  const plain = {
+    ...result.output,
+    optimizer: checkOptimizer(result.output.optimizer),
+    earlyStopping: earlyStopping === null ? null : checkEarlyStopping("earlyStopping", earlyStopping),
+  };
   exclusive("", plain, "epochs", "steps");
   exclusive("validation.", plain.validation, "everyEpochs", "everySteps");
+  if (plain.earlyStopping !== null && plain.data.validation === null) {
+    throw new TuttiError("BAD_OPTION", "earlyStopping: needs data.validation, which the run does not have");
+  }
   if (plain.checkpoint.best !== null && plain.data.validation === null) {
     throw new TuttiError("BAD_OPTION", "checkpoint.best: needs data.validation, which the run does not have");
   }
@@ -136,11 +146,12 @@ function freezeDeep(value: unknown): void {
 
 /** The plain values as JSON data. */
 export function plainData(plain: PlainDefinition): PlainObject {
-  const { data, optimizer, validation, checkpoint, freeze, ...rest } = plain;
+  const { data, optimizer, validation, checkpoint, freeze, earlyStopping, ...rest } = plain;
   const json = (value: object): PlainData => JSON.parse(JSON.stringify(value));
   return {
     ...rest,
     freeze: json(freeze),
+    earlyStopping: earlyStopping === null ? null : json(earlyStopping),
     data: json(data),
     optimizer: json(optimizer),
     validation: json(validation),

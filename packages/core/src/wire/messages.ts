@@ -59,6 +59,8 @@ const toWorker = [
     /** The prefix of the parameters that updates cover: what is trained, and buffers. */
     updatedFloats: count,
     sumsFloats: count,
+    /** The prefix that averaged weights cover; 0 without. */
+    averageFloats: count,
     chunkFloats: v.pipe(count, v.minValue(16)),
     inlineBytes: count,
     programs: count,
@@ -78,7 +80,7 @@ const toWorker = [
     payloadBytes: count,
     inline: v.exactOptional(bytes),
   }),
-  v.object({ type: v.literal("lease"), ...position, ...node }),
+  v.object({ type: v.literal("lease"), ...position, ...node, average: v.exactOptional(v.literal(true)) }),
   v.object({
     type: v.literal("update"),
     generation: count,
@@ -87,6 +89,8 @@ const toWorker = [
     payloadBytes: count,
     inline: v.exactOptional(bytes),
   }),
+  /** The averaged weights at `step`, for validation: what updates cover, in chunks like them. */
+  v.object({ type: v.literal("average"), generation: count, step: count, chunk: count, payloadBytes: count }),
   v.object({ type: v.literal("commit"), generation: count, step: count, round: count, hash: hex }),
   /** The staged update of this round is void; its batches and leases are over. */
   v.object({ type: v.literal("abort"), generation: count, round: count }),

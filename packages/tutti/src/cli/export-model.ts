@@ -1,5 +1,5 @@
 import { rename, rm, stat, writeFile } from "node:fs/promises";
-import { readCheckpoint } from "@tutti/core/checkpoint";
+import { type Checkpoint, type NamedTensor, readCheckpoint } from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
 import { exportOnnx } from "@tutti/core/run";
 import { byteSize } from "./format.ts";
@@ -20,7 +20,7 @@ export async function exportModel(
   const model = exportOnnx(
     checkpoint.inferenceGraph,
     new Map(
-      [...checkpoint.parameters, ...checkpoint.buffers].map(({ name, data }) => [
+      [...checkpoint.parameters, ...checkpoint.buffers, ...averaged(checkpoint)].map(({ name, data }) => [
         name,
         new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4),
       ]),
@@ -48,4 +48,12 @@ async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
       { cause },
     );
   }
+}
+
+/** The averaged weights under the parameters' names, for inference instead of these; none without `ema`. */
+function averaged({ optimizer }: Checkpoint): readonly NamedTensor[] {
+  const prefix = "optimizer.average/";
+  return optimizer
+    .filter(({ name }) => name.startsWith(prefix))
+    .map((tensor) => ({ ...tensor, name: tensor.name.slice(prefix.length) }));
 }
