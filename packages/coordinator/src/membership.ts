@@ -55,7 +55,7 @@ export class Membership {
   /** Cuts a member off. */
   drop(member: Member, reason: string): void {
     if (member.state === "gone") return;
-    member.connection.destroy();
+    member.connection.destroy(reason);
     this.#leave(member, { reason });
   }
 

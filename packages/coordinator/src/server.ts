@@ -1,27 +1,45 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { TuttiError } from "@tutti/core/errors";
 import {
   type Connection,
   coordinatorCodec,
   FramedConnection,
+  maxFrameBytes,
+  type PeerRules,
   protocolVersion,
   subprotocol,
   type ToCoordinator,
   type ToWorker,
 } from "@tutti/core/wire";
 import { WebSocketServer } from "ws";
+import { ConnectionGuard, type ConnectionLimits } from "./connection-guard.ts";
+import { bearsToken, checkToken, tokenRecipe } from "./token.ts";
+import { WorkerRules } from "./worker-rules.ts";
+
+export type { ConnectionLimits } from "./connection-guard.ts";
+
+/** PEM texts. */
+export interface TlsOptions {
+  /** The certificate, followed by those it was signed with. */
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface ServerOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
-  /** Workers must send it as a bearer token. Required for any bind but loopback. */
+  /** Workers must send it as a bearer token. Required for any bind but loopback; at least 128 bits. */
   readonly token?: string | undefined;
+  /** Speaks wss:// only. */
+  readonly tls?: TlsOptions | undefined;
   readonly accept: (connection: Connection<ToWorker, ToCoordinator>) => void;
-  readonly maxPayloadBytes?: number;
-  readonly maxConnections?: number;
+  readonly limits?: Partial<ConnectionLimits>;
+  /** Makes what a connection's worker is held to; by default `WorkerRules`. */
+  readonly rules?: () => PeerRules<ToWorker, ToCoordinator>;
 }
 
 export interface Server {
@@ -31,41 +49,61 @@ export interface Server {
   close(graceMs?: number): Promise<void>;
 }
 
+const loopbackLimits: ConnectionLimits = {
+  connections: 2048,
+  connectionsPerAddress: 2048,
+  unauthenticated: 256,
+  unauthenticatedPerAddress: 256,
+  handshakeMs: 10_000,
+};
+
+/** Local workers share one address; those of other machines do not. */
+export const defaultLimits = {
+  loopback: loopbackLimits,
+  network: { ...loopbackLimits, connectionsPerAddress: 256, unauthenticatedPerAddress: 32 },
+} as const;
+
 /** Listens for workers. Throws PORT_IN_USE, BAD_OPTION. */
 export async function serve(options: ServerOptions): Promise<Server> {
-  const { host, port, token, accept, maxPayloadBytes = 1 << 28, maxConnections = 1024 } = options;
-  if (!isLoopback(host) && token === undefined) {
+  const { host, port, token, tls, accept, rules = () => new WorkerRules() } = options;
+  if (token !== undefined) checkToken(token);
+  else if (!isLoopback(host)) {
     throw new TuttiError(
       "BAD_OPTION",
-      `--host ${host} can be reached from other machines: set TUTTI_TOKEN to a secret of at least 32 characters, here and for the workers`,
+      `--host ${host} can be reached from other machines: set TUTTI_TOKEN or --token-file to a secret, here and for the workers; \`${tokenRecipe}\` makes one`,
     );
   }
-  const http = createServer((_request, response) =>
-    response.writeHead(426, { "content-type": "text/plain" }).end("Tutti speaks WebSocket here\n"),
-  );
-  http.headersTimeout = 10_000;
-  http.maxConnections = maxConnections;
+  const limits = { ...defaultLimits[isLoopback(host) ? "loopback" : "network"], ...options.limits };
+  const http = httpServer(tls);
+  http.headersTimeout = limits.handshakeMs;
+  http.requestTimeout = limits.handshakeMs;
+  const guard = new ConnectionGuard(http, limits);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: 1 << 21,
+    maxPayload: maxFrameBytes,
+    maxFragments: 64, // workers send none; a proxy may cut a message
+    autoPong: false, // FramedConnection answers, and counts
     // A worker of another version is told so instead of being met with silence.
     handleProtocols: (offered) => [...offered].find((name) => name.startsWith("tutti.v")) ?? false,
   });
   http.on("upgrade", (request, socket, head) => {
-    if (token !== undefined && !bears(request, token)) {
-      socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    socket.on("error", () => socket.destroy()); // Node has taken its own listener away
+    const refusal = refusalOf(request, token);
+    if (refusal !== undefined) {
+      refuse(socket, refusal);
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const connection = new FramedConnection(webSocket, coordinatorCodec(), { maxPayloadBytes });
+      guard.authenticated(request.socket);
+      const connection = new FramedConnection(webSocket, coordinatorCodec(), rules());
       if (webSocket.protocol === subprotocol) {
         accept(connection);
         return;
       }
       const message = `this coordinator speaks ${subprotocol}, the worker ${webSocket.protocol || "no Tutti protocol"}: install the same version of Tutti on both`;
       connection.send({ type: "goodbye", code: "PROTOCOL", message, rejoin: false });
-      connection.close(`protocol ${protocolVersion} expected`);
+      connection.destroy(`protocol ${protocolVersion} expected`);
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -79,7 +117,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
   });
   const bound = http.address() as AddressInfo; // listening on TCP
   return {
-    url: `ws://${host.includes(":") ? `[${host}]` : host}:${bound.port}`,
+    url: `${tls === undefined ? "ws" : "wss"}://${host.includes(":") ? `[${host}]` : host}:${bound.port}`,
     port: bound.port,
     close: async (graceMs = 2000) => {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
@@ -94,12 +132,40 @@ export async function serve(options: ServerOptions): Promise<Server> {
   };
 }
 
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+function httpServer(tls: TlsOptions | undefined) {
+  const answer = (_request: IncomingMessage, response: ServerResponse): void => {
+    response.writeHead(426, { "content-type": "text/plain", connection: "close" });
+    response.end("Tutti speaks WebSocket here\n");
+  };
+  const connectionsCheckingInterval = 1000;
+  if (tls === undefined) return createHttpServer({ connectionsCheckingInterval }, answer);
+  try {
+    const { cert, key } = tls;
+    return createHttpsServer({ cert, key, minVersion: "TLSv1.2", connectionsCheckingInterval }, answer);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TuttiError(
+      "BAD_OPTION",
+      `--tls-cert and --tls-key: expected a certificate and its key as PEM texts (${why})`,
+      {},
+      { cause: error },
+    );
+  }
 }
 
-/** Compares digests in constant time, so that neither content nor length leaks. */
-function bears(request: IncomingMessage, token: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(request.headers.authorization ?? ""), digest(`Bearer ${token}`));
+/** A status line, if a request may not become a WebSocket. */
+function refusalOf(request: IncomingMessage, token: string | undefined): string | undefined {
+  if (token !== undefined && !bearsToken(request.headers.authorization, token)) return "401 Unauthorized";
+  // Only browsers send it. Any web page that someone on this machine opens could otherwise reach a coordinator on loopback.
+  if (request.headers.origin !== undefined) return "403 Forbidden";
+  return undefined;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.once("finish", () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

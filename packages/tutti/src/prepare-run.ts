@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
 import type { Dataset } from "@tutti/core/data";
 import { packedCollects, packedColumns } from "@tutti/core/engine";
@@ -64,7 +63,7 @@ async function trainingRun(
     return programOf(evaluation!.programs, hi - lo);
   };
   return {
-    id: randomUUID(),
+    id: compiled.digest, // the same after a resume: workers that are waiting know it again
     definitionDigest: compiled.digest,
     seed: compiled.definition.plain.seed,
     batchSize: plan.batchSize,

@@ -25,8 +25,13 @@ export interface TrainOptions {
   readonly allowChanges?: boolean;
   /** Folder that relative data paths start from; the working directory by default. */
   readonly baseDirectory?: string;
-  /** Also accept workers of other machines. A token is needed for any bind but loopback. */
-  readonly listen?: { readonly host: string; readonly port: number; readonly token?: string | undefined };
+  /** Also accept workers of other machines. A token is needed for any bind but loopback; `tls` holds PEM texts. */
+  readonly listen?: {
+    readonly host: string;
+    readonly port: number;
+    readonly token?: string | undefined;
+    readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  };
   /** Workers to wait for before the first step; all local ones by default. */
   readonly startWorkers?: number;
   /** With fewer workers than this no step begins; 1 by default. */

@@ -7,6 +7,7 @@ import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { connect } from "./connect.ts";
+import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
 import { type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
 
@@ -14,6 +15,8 @@ export interface RunWorkerOptions {
   readonly url: string;
   readonly lanes: number;
   readonly token?: string | undefined;
+  /** For wss: certificates (PEM) to trust instead of the system's. */
+  readonly ca?: string | undefined;
   /** How long to keep trying to reach a coordinator, at first and after losing it. */
   readonly retryForMs?: number;
   readonly signal?: AbortSignal;
@@ -23,19 +26,23 @@ export interface RunWorkerOptions {
 /** Largest graph taken from a coordinator. */
 const graphLimits = { maxBytes: 1 << 28, maxNodes: 1_000_000 };
 
-/** Largest payload taken from a coordinator: a program's graph, or the rows of one shard. */
-const maxPayloadBytes = 1 << 30;
+const connectMs = { timeoutMs: 5000, firstMessageMs: 30_000, afterGoodbyeMs: 5000 };
+
+/** Memberships in a row that may end because the coordinator broke the protocol, or handling what it said failed. */
+const mostBrokenMemberships = 5;
 
 /**
  * Works for the coordinator at `url` until its run is over; reconnects with backoff when the connection is lost.
- * Throws UNREACHABLE after `retryForMs` without success, UNAUTHORIZED, PROTOCOL, what a refusal says, and LANE_HUNG: then the process cannot
+ * Throws UNREACHABLE after `retryForMs` without success, UNAUTHORIZED, TLS_FAILED, GRAPH_INVALID, PROTOCOL at once from what is no coordinator
+ * and after breaking it five times in a row from one that is, what a refusal says, and LANE_HUNG: then the process cannot
  * end by itself and must be made to.
  */
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
-  const { url, token, signal, log, retryForMs = 30_000 } = options;
+  const { url, token, ca, signal, log, retryForMs = 30_000 } = options;
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
-  const connectOnce = () => connect({ url, token, timeoutMs: 5000, maxPayloadBytes });
+  const known = new KnownRun();
+  const connectOnce = () => connect({ url, token, ca, rules: new CoordinatorRules(known), ...connectMs });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
   firstConnection.catch(() => {});
@@ -46,6 +53,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   try {
     let triedSinceMs = performance.now();
     let pauseMs = 100;
+    let broken = 0;
     let connecting: ReturnType<typeof connect> | undefined = firstConnection;
     for (;;) {
       if (signal?.aborted) return { kind: "over", code: "LEFT", message: "interrupted" };
@@ -75,9 +83,13 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
         if (parting.kind === "over") return parting;
         if (parting.code === "LANE_HUNG") isHung = true;
         if (parting.kind === "refused") throw new TuttiError(errorCodeOf(parting.code), parting.message);
+        const isBroken = parting.code === "PROTOCOL" || parting.code === "INTERNAL";
+        broken = isBroken ? broken + 1 : 0;
+        if (parting.code === "GRAPH_INVALID" || broken >= mostBrokenMemberships)
+          throw new TuttiError(errorCodeOf(parting.code), parting.message);
         log(`connection lost: ${parting.message}; trying again`);
         triedSinceMs = performance.now();
-        pauseMs = 100;
+        if (!isBroken) pauseMs = 100;
       } catch (error) {
         connecting = undefined;
         if (!isTuttiError(error) || error.code !== "UNREACHABLE") throw error;

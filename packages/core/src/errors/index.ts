@@ -31,6 +31,7 @@ export const errorCodes = {
   PROTOCOL: "the other side of a connection broke the protocol or speaks another version",
   QUARANTINED: "a worker computed other bits than two others and was sent away",
   SHAPE_MISMATCH: "the shapes or dtypes given to an operator do not fit",
+  TLS_FAILED: "a coordinator's certificate is not trusted, or it speaks no TLS",
   UNAUTHORIZED: "the coordinator wants another token",
   UNREACHABLE: "no coordinator answers at the given address",
   WEIGHTS_INVALID: "a weights file cannot be read, or its tensors are not those of the model",

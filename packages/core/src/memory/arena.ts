@@ -27,9 +27,10 @@ export class Arena {
   /** Reserves zeroed bytes; returns their address, a multiple of 64. Throws RangeError beyond the maximum. */
   allocate(bytes: number): number {
     const address = this.#nextByte;
-    this.#nextByte = alignUp(address + bytes);
-    const missing = this.#nextByte - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.ceil(missing / pageBytes));
+    const next = alignUp(address + bytes);
+    const missing = next - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / pageBytes)); // before anything is taken: it may throw
+    this.#nextByte = next;
     return address;
   }
 

@@ -2,6 +2,7 @@ import { Packr } from "msgpackr";
 import * as v from "valibot";
 import { TuttiError } from "../errors/index.ts";
 import { type Message, type ToCoordinator, type ToWorker, toCoordinatorSchema, toWorkerSchema } from "./messages.ts";
+import { checkPlainMessagePack } from "./plain-message-pack.ts";
 
 /** Turns one side's messages into header frames and the other side's header frames into messages. */
 export interface Codec<Out extends Message, In extends Message> {
@@ -16,6 +17,7 @@ function codec<Out extends Message, In extends Message>(parse: (value: unknown) 
     // encode() of msgpackr hands out a slice of a pooled buffer; ws keeps it until it is written, and the pool moves on.
     encode: (message) => packr.pack(message),
     decode: (frame) => {
+      checkPlainMessagePack(frame);
       let value: unknown;
       try {
         value = packr.unpack(frame);

@@ -1,6 +1,8 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Codec } from "./codec.ts";
 import type { Message } from "./messages.ts";
+import { type PeerRules, RateLimit } from "./peer-rules.ts";
+import { printable } from "./printable.ts";
 
 /**
  * An ordered, reliable stream of messages to one peer, each with an optional tensor payload. Over a WebSocket
@@ -18,13 +20,13 @@ export interface Connection<Out extends Message, In extends Message> {
   listen(handlers: ConnectionHandlers<In>): void;
   /** Closes with a code and reason; what is queued is still sent. */
   close(reason: string): void;
-  /** Cuts the connection at once. */
-  destroy(): void;
+  /** Ends the connection at once: nothing more is sent but the reason, and nothing received. */
+  destroy(reason?: string): void;
 }
 
 export interface ConnectionHandlers<In extends Message> {
   message(message: In, payload: Uint8Array | undefined): void;
-  /** Called once. `error` is set when the peer broke the protocol or the connection failed. */
+  /** Called once. `error` is set when the peer broke the protocol, the connection failed, or handling a message did. */
   closed(reason: string, error?: TuttiError): void;
 }
 
@@ -34,6 +36,8 @@ export interface MessageSocket {
   send(data: Uint8Array, options: { binary: boolean; compress: boolean }, callback?: (error?: Error) => void): void;
   close(code: number, reason: string): void;
   terminate(): void;
+  pong(data: Buffer): void;
+  on(event: "ping", listener: (data: Buffer) => void): unknown;
   on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
   on(event: "close", listener: (code: number, reason: Buffer) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -42,35 +46,55 @@ export interface MessageSocket {
 /** Largest raw message; longer payloads are cut into several. */
 export const frameBytes = 1 << 20;
 
-/** Close codes of the private range (RFC 6455, section 7.4.2). */
-export const closeCodes = { normal: 1000, protocol: 4000 } as const;
+/** Largest header frame of any state; what a WebSocket may buffer of one message. */
+export const maxFrameBytes = 1 << 21;
 
 /**
- * Messages over a WebSocket: one header frame (MessagePack), then the payload as raw binary frames of at most
- * `frameBytes`, without a copy on the sending side. A payload of one frame is handed over as it arrived; longer ones are
- * assembled in a buffer whose size was declared in the header and checked against `maxPayloadBytes`.
+ * Close codes of the private range (RFC 6455, section 7.4.2). protocol: the peer broke the protocol · dropped: it is not
+ * wanted any more, such as after silence.
+ */
+export const closeCodes = { normal: 1000, protocol: 4000, dropped: 4001 } as const;
+
+/** How long a peer that is cut off has to take note of the reason, and one that is closed to take what is queued. */
+const farewellMs = { cut: 1000, close: 10_000 } as const;
+
+/**
+ * Messages over a WebSocket: one header frame (MessagePack), then the payload as raw binary frames of exactly
+ * `frameBytes` but for the last, without a copy on the sending side. A payload of one frame is handed over as it arrived;
+ * longer ones are assembled in a buffer whose size was declared in the header and passed the rules. The socket must not
+ * answer pings by itself.
  */
 export class FramedConnection<Out extends Message, In extends Message> implements Connection<Out, In> {
   readonly #socket: MessageSocket;
   readonly #codec: Codec<Out, In>;
-  readonly #maxPayloadBytes: number;
+  readonly #rules: PeerRules<Out, In>;
+  readonly #pings = new RateLimit(100, 1);
   #handlers: ConnectionHandlers<In> | undefined;
   #pending: PendingPayload<In> | undefined;
   #state: "open" | "closing" | "closed" = "open";
   #failure: TuttiError | undefined;
+  #reason: string | undefined;
+  #farewell: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: MessageSocket, codec: Codec<Out, In>, limits: { maxPayloadBytes: number }) {
+  constructor(socket: MessageSocket, codec: Codec<Out, In>, rules: PeerRules<Out, In>) {
     this.#socket = socket;
     this.#codec = codec;
-    this.#maxPayloadBytes = limits.maxPayloadBytes;
+    this.#rules = rules;
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    socket.on("ping", (data) => this.#pong(data));
     socket.on("error", (error) => {
-      this.#failure ??= new TuttiError("CONNECTION_LOST", `the connection failed: ${error.message}`);
+      const isProtocol = "code" in error && String(error.code).startsWith("WS_ERR_"); // found by `ws`, which closes with its code
+      this.#failure ??= new TuttiError(
+        isProtocol ? "PROTOCOL" : "CONNECTION_LOST",
+        `the connection failed: ${printable(error.message)}`,
+      );
     });
     socket.on("close", (code, reason) => {
-      if (this.#state === "closed") return;
-      this.#state = "closed";
-      this.#handlers?.closed(reason.toString() || `closed with code ${code}`, this.#failure);
+      clearTimeout(this.#farewell);
+      const said = printable(reason.toString());
+      if (code === closeCodes.protocol && this.#state === "open")
+        this.#failure ??= new TuttiError("PROTOCOL", `the other side says that this one broke the protocol: ${said}`);
+      this.#finish(this.#reason ?? (said || `closed with code ${code}`));
     });
   }
 
@@ -82,11 +106,20 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     this.#handlers = handlers;
   }
 
+  /** Throws PROTOCOL for a header that is larger than any peer accepts. */
   send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void {
     if (this.#state !== "open") return;
     const binary = { binary: true, compress: false };
     const last = payload === undefined || payload.byteLength === 0;
-    this.#socket.send(this.#codec.encode(message), binary, last ? onFlushed : undefined);
+    const header = this.#codec.encode(message);
+    if (header.byteLength > maxFrameBytes) {
+      throw new TuttiError(
+        "PROTOCOL",
+        `the header of ${message.type} has ${header.byteLength} bytes, at most ${maxFrameBytes} can be sent`,
+      );
+    }
+    this.#rules.sent(message);
+    this.#socket.send(header, binary, last ? onFlushed : undefined);
     if (last) return;
     for (let at = 0; at < payload.byteLength; at += frameBytes) {
       const frame = payload.subarray(at, at + frameBytes);
@@ -99,12 +132,14 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     if (this.#state !== "open") return;
     this.#state = "closing";
     this.#socket.close(closeCodes.normal, truncate(reason));
+    this.#terminateAfter(farewellMs.close);
   }
 
-  destroy(): void {
+  destroy(reason = "dropped"): void {
     if (this.#state === "closed") return;
     this.#state = "closing";
-    this.#socket.terminate();
+    this.#reason = reason;
+    this.#cut(closeCodes.dropped, reason);
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
@@ -119,22 +154,28 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   }
 
   #receiveHeader(data: Buffer): void {
-    const message = this.#codec.decode(data);
-    const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
-    if (bytes > this.#maxPayloadBytes) {
+    const { maxHeaderBytes } = this.#rules;
+    if (data.byteLength > maxHeaderBytes) {
       throw new TuttiError(
         "PROTOCOL",
-        `${message.type} declares ${bytes} payload bytes, more than the limit of ${this.#maxPayloadBytes}`,
+        `a header frame of ${data.byteLength} bytes: at most ${maxHeaderBytes} are accepted now`,
       );
     }
+    const message = this.#codec.decode(data);
+    this.#rules.received(message);
+    const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
     if (bytes === 0) this.#handlers?.message(message, undefined);
     else this.#pending = { message, bytes, assembled: undefined, received: 0 };
   }
 
   #receivePayload(pending: PendingPayload<In>, data: Buffer): void {
     const { message, bytes } = pending;
-    if (pending.received + data.byteLength > bytes) {
-      throw new TuttiError("PROTOCOL", `${message.type}: more payload than the ${bytes} bytes declared`);
+    const expected = Math.min(frameBytes, bytes - pending.received);
+    if (data.byteLength !== expected) {
+      throw new TuttiError(
+        "PROTOCOL",
+        `${message.type}: a payload frame of ${data.byteLength} bytes, expected ${expected} (${pending.received} of ${bytes} are here)`,
+      );
     }
     if (data.byteLength === bytes) {
       this.#pending = undefined;
@@ -149,14 +190,43 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     this.#handlers?.message(message, pending.assembled);
   }
 
+  /** Answers a ping unless the peer does not read or floods: an answer may never wait in memory. */
+  #pong(data: Buffer): void {
+    if (this.#state !== "open") return;
+    if (!this.#pings.take()) this.#fail(new TuttiError("PROTOCOL", "a flood of pings"));
+    else if (this.#socket.bufferedAmount === 0) this.#socket.pong(data);
+  }
+
   #fail(error: unknown): void {
-    this.#failure =
+    const failure =
       error instanceof TuttiError
         ? error
         : new TuttiError("INTERNAL", `handling a message failed: ${String(error)}`, {}, { cause: error });
-    this.#state = "closing";
-    this.#socket.close(closeCodes.protocol, truncate(this.#failure.message));
-    this.#socket.terminate();
+    if (this.#state === "open") this.#cut(closeCodes.protocol, failure.message);
+    this.#failure = failure;
+    this.#finish(failure.message);
+  }
+
+  /** Tells the peer why, if that does not have to wait behind much else, and does not wait long for it. */
+  #cut(code: number, reason: string): void {
+    if (this.#socket.bufferedAmount > frameBytes) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#socket.close(code, truncate(reason));
+    this.#terminateAfter(farewellMs.cut);
+  }
+
+  #terminateAfter(ms: number): void {
+    clearTimeout(this.#farewell);
+    this.#farewell = setTimeout(() => this.#socket.terminate(), ms);
+  }
+
+  #finish(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#pending = undefined;
+    this.#handlers?.closed(reason, this.#failure);
   }
 }
 
@@ -170,7 +240,7 @@ interface PendingPayload<In> {
 
 /** A close reason may hold 123 bytes (RFC 6455, section 5.5). */
 function truncate(reason: string): string {
-  let text = reason;
+  let text = reason.slice(0, 123);
   while (Buffer.byteLength(text) > 123) text = text.slice(0, -1);
   return text;
 }

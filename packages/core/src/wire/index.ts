@@ -2,3 +2,5 @@ export * from "./codec.ts";
 export * from "./connection.ts";
 export * from "./connection-pair.ts";
 export * from "./messages.ts";
+export * from "./peer-rules.ts";
+export { printable } from "./printable.ts";

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { ProgramManifest } from "../step/shard-program.ts";
+import { printable } from "./printable.ts";
 
 /** Version of this protocol; also in the WebSocket subprotocol name. Any change of a message raises it. */
 export const protocolVersion = 1;
@@ -7,6 +8,12 @@ export const subprotocol = `tutti.v${protocolVersion}`;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(4096));
+/** Shown to people, and nothing else is done with it: cut and cleaned instead of refused, so that no error is lost. */
+const shown = (maxLength: number) =>
+  v.pipe(
+    v.string(),
+    v.transform((said) => printable(said, maxLength)),
+  );
 const identifier = v.pipe(v.string(), v.maxLength(128));
 const hex = v.pipe(v.string(), v.maxLength(128), v.regex(/^[0-9a-f]*$/));
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "expected bytes");
@@ -94,23 +101,23 @@ const toWorker = [
   v.object({ type: v.literal("commit"), generation: count, step: count, round: count, hash: hex }),
   /** The staged update of this round is void; its batches and leases are over. */
   v.object({ type: v.literal("abort"), generation: count, round: count }),
-  /** The round is over: its batches and unanswered leases can go. A commit says the same of its own round. */
   /** The step was left out: its batches and leases are over, the parameters at `step` are those before. */
   v.object({ type: v.literal("skip"), generation: count, step: count, round: count }),
+  /** The round is over: its batches and unanswered leases can go. A commit says the same of its own round. */
   v.object({ type: v.literal("release"), generation: count, round: count }),
   v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
-  v.object({ type: v.literal("goodbye"), code: identifier, message: text, rejoin: v.boolean() }),
+  v.object({ type: v.literal("goodbye"), code: identifier, message: shown(4096), rejoin: v.boolean() }),
 ] as const;
 
 const toCoordinator = [
   v.object({
     type: v.literal("hello"),
     protocol: count,
-    host: text,
+    host: shown(255),
     pid: count,
     lanes: v.pipe(count, v.minValue(1), v.maxValue(4096)),
-    engine: text,
-    node: text,
+    engine: shown(255),
+    node: shown(255),
     /** Identity of this worker process, kept when it reconnects. */
     instance: identifier,
   }),
@@ -127,9 +134,9 @@ const toCoordinator = [
     inline: v.exactOptional(bytes),
   }),
   v.object({ type: v.literal("partial"), ...position, ...node, chunk: count, payloadBytes: count }),
-  v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: text }),
+  v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: shown(4096) }),
   v.object({ type: v.literal("differs"), generation: count, step: count, hash: hex }),
-  v.object({ type: v.literal("leaving"), reason: text }),
+  v.object({ type: v.literal("leaving"), reason: shown(4096) }),
   v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
 ] as const;
 

@@ -23,6 +23,7 @@ const callersFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "OUTPUT_NOT_WRITABLE",
   "PORT_IN_USE",
   "SHAPE_MISMATCH",
+  "TLS_FAILED",
   "UNAUTHORIZED",
   "WEIGHTS_INVALID",
 ]);

@@ -3,7 +3,6 @@ import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
 import { type TrainOptions, train } from "../train.ts";
 import type { RunArguments } from "./commands/run-options.ts";
-import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 import { JsonReporter } from "./report/json-reporter.ts";
@@ -19,13 +18,12 @@ export function trainLocally(
   return trainRun(args, { workers, lanes }, output);
 }
 
-/** `tutti coordinator`: workers come from anywhere. The token is read from TUTTI_TOKEN, so that no process list shows it. */
+/** `tutti coordinator`: workers come from anywhere. */
 export function trainWithRemoteWorkers(
   args: RunArguments,
-  { host, port, startWorkers }: { host: string; port: number; startWorkers: number },
+  { listen, startWorkers }: Required<Pick<TrainOptions, "listen" | "startWorkers">>,
   output: Output,
 ): Promise<void> {
-  const listen = { host, port, token: tokenFromEnvironment() };
   return trainRun(args, { workers: 0, listen, startWorkers, minWorkers: startWorkers }, output);
 }
 

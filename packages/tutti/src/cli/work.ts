@@ -1,6 +1,5 @@
 import { TuttiError } from "@tutti/core/errors";
 import { runWorker } from "@tutti/worker";
-import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 
@@ -9,18 +8,21 @@ export interface WorkOptions {
   readonly lanes: number;
   readonly retryForMs: number;
   readonly json: boolean;
+  readonly token: string | undefined;
+  /** Certificates (PEM) to trust instead of the system's. */
+  readonly ca: string | undefined;
 }
 
 /** `tutti worker`: computes until the run is over. Throws what refused or failed; ENGINE_FAILED when the run did. */
-export async function work({ url, lanes, retryForMs, json }: WorkOptions, output: Output): Promise<void> {
+export async function work(options: WorkOptions, output: Output): Promise<void> {
+  const { url, json, ...how } = options;
   if (!/^wss?:\/\/[^/]/.test(url))
     throw new TuttiError("BAD_OPTION", `expected ws://HOST:PORT or wss://HOST:PORT, found "${url}"`);
   const leaving = new AbortController();
   const release = onInterrupt(output, () => leaving.abort());
   const log = (message: string): void => (json ? output.json({ type: "notice", message }) : output.log(message));
   try {
-    const token = tokenFromEnvironment();
-    const { code, message } = await runWorker({ url, lanes, token, retryForMs, signal: leaving.signal, log });
+    const { code, message } = await runWorker({ url, ...how, signal: leaving.signal, log });
     if (json) output.json({ type: "parting", code, message });
     else output.log(message);
   } finally {

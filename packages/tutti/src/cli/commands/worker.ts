@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { wholeNumber } from "../option-values.ts";
+import { oneText, wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
 
 export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): void {
@@ -27,13 +27,23 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           defaultDescription: "30",
           describe: "Seconds to keep trying to reach the coordinator",
         })
+        .option("token-file", {
+          coerce: oneText("token-file"),
+          requiresArg: true,
+          describe: "File with the coordinator's secret, readable by you alone; or set TUTTI_TOKEN",
+        })
+        .option("tls-ca", {
+          coerce: oneText("tls-ca"),
+          requiresArg: true,
+          describe: "Certificates (PEM file) to trust for wss:// instead of the system's",
+        })
         .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),
     async (args) => {
       const { work } = await import("../work.ts");
-      await work(
-        { url: args.url, lanes: args.lanes ?? 1, retryForMs: (args.retry ?? 30) * 1000, json: args.json },
-        output,
-      );
+      const { readText, readToken } = await import("../secrets.ts");
+      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa } = args;
+      const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
+      await work({ url, lanes, retryForMs: retry * 1000, json, token: readToken(tokenFile), ca }, output);
     },
   );
 }

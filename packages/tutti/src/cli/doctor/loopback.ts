@@ -1,5 +1,5 @@
 import { serve } from "@tutti/coordinator";
-import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
+import { type Connection, maxFrameBytes, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import { connect } from "@tutti/worker";
 
 export interface Loopback {
@@ -12,6 +12,9 @@ export interface Loopback {
 const chunkBytes = 1 << 18;
 const chunks = 512;
 const trips = 200;
+
+/** Both ends are this function: nothing they say needs to make sense. */
+const unruled = { maxHeaderBytes: maxFrameBytes, sent(): void {}, received(): void {} };
 
 /** Sends sums and small messages over a WebSocket of this machine, with the very code that a run uses. */
 export async function measureLoopback(): Promise<Loopback> {
@@ -28,8 +31,9 @@ export async function measureLoopback(): Promise<Loopback> {
       },
       closed: () => {},
     });
-  const server = await serve({ host: "127.0.0.1", port: 0, accept: answer });
-  const connection = await connect({ url: server.url, timeoutMs: 5000, maxPayloadBytes: 1 << 20 });
+  const server = await serve({ host: "127.0.0.1", port: 0, accept: answer, rules: () => unruled });
+  const deadlines = { timeoutMs: 5000, firstMessageMs: 60_000, afterGoodbyeMs: 5000 };
+  const connection = await connect({ url: server.url, rules: unruled, ...deadlines });
   try {
     let answered: () => void = () => {};
     connection.listen({ message: () => answered(), closed: () => {} });

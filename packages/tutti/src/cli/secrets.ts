@@ -1,0 +1,44 @@
+import { readFileSync, statSync } from "node:fs";
+import { TuttiError } from "@tutti/core/errors";
+import { tokenFromEnvironment } from "./environment.ts";
+
+/**
+ * The secret that coordinator and workers share: from a file, else from TUTTI_TOKEN. Never from the command line, which
+ * every user of the machine can read. Throws BAD_OPTION.
+ */
+export function readToken(file: string | undefined): string | undefined {
+  const inEnvironment = tokenFromEnvironment();
+  if (file === undefined) return inEnvironment;
+  if (inEnvironment !== undefined)
+    throw new TuttiError("BAD_OPTION", "both --token-file and TUTTI_TOKEN are given: expected one of them");
+  const text = readText("token-file", file);
+  const { mode } = statSync(file);
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+    const found = (mode & 0o777).toString(8).padStart(3, "0");
+    throw new TuttiError(
+      "BAD_OPTION",
+      `--token-file ${file} can be used by others than its owner (mode ${found}): run chmod 600 on it`,
+    );
+  }
+  const token = text.trim();
+  if (token === "") throw new TuttiError("BAD_OPTION", `--token-file ${file} is empty`);
+  return token;
+}
+
+/** Reads a file that an option names. Throws BAD_OPTION. */
+export function readText(option: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TuttiError("BAD_OPTION", `--${option}: cannot read ${file} (${why})`, {}, { cause: error });
+  }
+}
+
+/** Certificate and key for a server; neither or both. Throws BAD_OPTION. */
+export function readTls(cert: string | undefined, key: string | undefined): { cert: string; key: string } | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new TuttiError("BAD_OPTION", "--tls-cert and --tls-key are needed together");
+  return { cert: readText("tls-cert", cert), key: readText("tls-key", key) };
+}
