@@ -15,7 +15,7 @@ export interface Pace {
 }
 
 /**
- * A tiny exact stand-in for the engine: for each shard, sums[i] = Σ over rows of fround(parameters[i] · row + i), every
+ * A tiny exact stand-in for the engine: for each shard, sums[i] = Σ over rows of (parameters[i] · row + parameters[i + 40]), every
  * operation in float32. It reads the first half of the parameters when it starts and the rest when it ends, so that
  * parameters overwritten meanwhile give other bits.
  */
@@ -104,7 +104,9 @@ function nodeSums(
   if (isLeaf(node)) {
     for (const row of rows.get(node.lo)!) {
       for (let i = 0; i < sums.length; i++)
-        sums[i] = Math.fround(sums[i]! + Math.fround(Math.fround(parameters[i]! * row) + i));
+        sums[i] = Math.fround(
+          sums[i]! + Math.fround(Math.fround(parameters[i]! * row) + parameters[(i + 40) % sums.length]!),
+        );
     }
     return sums;
   }

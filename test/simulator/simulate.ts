@@ -97,7 +97,7 @@ export async function simulate(
       trace.push(`${event.step} ${event.loss} ${event.gradientNorm} ${event.samples} ${event.weightsSha256}`);
     }
     // Nothing in these schedules changes what is sent, so no worker may ever find its parameters to differ.
-    if (event.type === "notice" && /they are sent again/.test(event.message))
+    if (event.type === "notice" && /they are sent again|is not what another computed/.test(event.message))
       coordinator.fail(new Error(event.message));
     if (event.type === "worker" && /differ/.test(event.reason ?? "")) coordinator.fail(new Error(event.reason));
     if (event.type === "worker" && event.event === "refused") quarantined++;

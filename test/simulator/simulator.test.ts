@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Outcome, SimulatedMachines, simulate } from "./simulate.ts";
 
-const schedules = Number(process.env.TUTTI_SCHEDULES ?? 1000);
+const schedules = Number(process.env.TUTTI_SCHEDULES ?? 10_000);
 const firstSeed = Number(process.env.TUTTI_SEED ?? 1);
 
 test(`gives the undisturbed run's bits under ${schedules} schedules of joins, deaths, silence and delays`, async () => {
