@@ -2,92 +2,31 @@ import { createHash } from "node:crypto";
 import type { Clock } from "@tutti/core/clock";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
-import { type ComputeMemory, computeMemory, type Kernels } from "@tutti/core/kernels";
+import { computeMemory, type Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
 import { Auditor } from "./audit.ts";
+import type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
 import { Dealer } from "./dealer.ts";
 import { deferred } from "./deferred.ts";
 import type { EvaluationRound } from "./evaluation-round.ts";
 import { Generations } from "./generations.ts";
 import { Intake } from "./intake.ts";
-import type { LeaseShare } from "./lease-plan.ts";
 import type { Departure, Member } from "./member.ts";
 import { Membership } from "./membership.ts";
-import { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
+import { defaultMembership } from "./membership-policy.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import { initialProgress, nextProgress, type Progress } from "./progress.ts";
 import { Publisher } from "./publisher.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { Reception } from "./reception.ts";
 import { Reduction } from "./reduction.ts";
+import { runDone, runStarted } from "./run-events.ts";
 import { Signal } from "./signal.ts";
 import { StepRound } from "./step-round.ts";
 import { StepUpdate } from "./step-update.ts";
 import { finishMetrics, type PreparedBatch, type TrainingRun } from "./training-run.ts";
 import { type Validation, Validator } from "./validator.ts";
-
-/** Where training starts: freshly initialised, or a checkpoint. */
-export interface StartingPoint {
-  /** Steps already committed. */
-  readonly step: number;
-  /** In the layout, padded with zeros; copied. */
-  readonly parameters: Float32Array;
-  /** Optimizer state by slot, in the optimizer's order; copied. */
-  readonly slots: readonly Float32Array[];
-  /** The class the run is pinned to; undefined before its first commit. */
-  readonly numericClass?: string;
-  /** Of the committed steps, those that were left out because a number was not finite. */
-  readonly skippedSteps?: number;
-  readonly progress?: Progress;
-}
-
-/** The state between two steps. The views hold until the next but one commit: copy what must last. */
-export interface StateView {
-  readonly step: number;
-  readonly skippedSteps: number;
-  readonly progress: Progress;
-  readonly numericClass: string;
-  readonly parameters: Float32Array;
-  readonly slots: readonly Float32Array[];
-}
-
-export interface CoordinatorOptions {
-  readonly clock: Clock;
-  /** Rises with every coordinator of the same run: what an older one still says is stale. */
-  readonly generation: number;
-  /** Workers to wait for before the first step. */
-  readonly startWorkers: number;
-  /** With fewer workers than this no step begins; 1 by default. */
-  readonly minWorkers?: number;
-  /** Workers that compute at the same time; further ones wait for a place. No limit by default. */
-  readonly maxWorkers?: number;
-  /** Share of nodes, 0 to 1, that two workers compute before they are merged. */
-  readonly auditShare?: number;
-  /** What to do when a loss or gradient is NaN or infinite: end the run, or leave the step out. */
-  readonly onNonFinite?: "stop" | "skip";
-  readonly membership?: Partial<MembershipConfig>;
-  /** Unanswered leases are dealt again after this long (10 s), or 8 times the 95th percentile of recent ones if that is more. */
-  readonly lateMs?: number;
-  /** How long after that a worker without progress is given up (2 s). */
-  readonly graceMs?: number;
-  /** A worker that makes no progress was dropped: kill the process if it is yours. */
-  readonly onStalled?: (worker: { readonly host: string; readonly pid: number }) => void;
-  /** Hash the parameters after every step (SHA-256), for `verify`. */
-  readonly hashEveryStep?: boolean;
-  /** Floats in a chunk of parameters or sums; a multiple of `normBlockFloats`. */
-  readonly chunkFloats?: number;
-  /** The gradient's norm is summed over blocks of so many floats of the layout; a property of the run. */
-  readonly normBlockFloats?: number;
-  /** Tensors up to this many bytes travel within their header, which copies them. */
-  readonly inlineBytes?: number;
-  readonly memory?: ComputeMemory;
-  readonly onEvent: (event: RunEvent) => void;
-  /**
-   * Called after every step (with the validation that followed it), before the next one begins, and once more at the end
-   * (`isLast`); awaited.
-   */
-  readonly afterStep?: (state: StateView, validation: Validation | undefined, isLast: boolean) => Promise<void> | void;
-}
 
 /**
  * Trains a run with whatever workers connect. Transport, clock and lanes are given to it, so the same code runs over
@@ -105,6 +44,7 @@ export class Coordinator {
   readonly #dealer: Dealer;
   readonly #publisher: Publisher;
   readonly #validator: Validator;
+  readonly #ahead: ReadAhead;
   readonly #phases: PhaseClock;
   readonly #changed = new Signal();
   readonly #intake: Intake;
@@ -126,7 +66,6 @@ export class Coordinator {
   #update: StepUpdate | undefined;
   #progress: Progress;
   #nextRound = 1;
-  #ahead: BatchAhead | undefined;
   #state: "waiting" | "training" | "stopping" | "over" = "waiting";
   #failure: { readonly error: unknown } | undefined;
   #rejectWaiting: (error: unknown) => void = () => {};
@@ -195,6 +134,7 @@ export class Coordinator {
       emit: (event) => this.#emit(event),
       admitted: (member) => this.#admitted(member),
     });
+    this.#ahead = new ReadAhead(run, this.#dealer, this.#phases);
     this.#auditor = new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0);
     this.#intake = new Intake({
       clock: this.#clock,
@@ -309,8 +249,7 @@ export class Coordinator {
 
   #assign(batch: PreparedBatch): { round: StepRound; collected: Promise<void> } {
     const collected = deferred();
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
+    const ahead = this.#ahead.take();
     const shares =
       ahead !== undefined && this.#dealer.isCurrent(ahead.shares)
         ? ahead.shares
@@ -342,7 +281,7 @@ export class Coordinator {
       this.#dealer.open(round, (shard) => batch.shards[shard]);
       for (const { worker, nodes } of shares) {
         for (const node of nodes) this.#dealer.deal(round.leases.get(node)!, worker);
-        if (nodes.length === 0) this.#tellStandby(worker);
+        if (nodes.length === 0) this.#reception.standby(worker);
       }
       this.#dealer.dealOrphans();
     });
@@ -367,21 +306,8 @@ export class Coordinator {
   }
 
   #scalarsKnown(round: StepRound, update: StepUpdate): void {
-    const { sums, perShard } = round.scalars!;
-    const weight = sums[1]!;
-    if (Number.isFinite(sums[0]!) && Number.isFinite(weight) && weight !== 0) {
-      update.divisorKnown(Math.fround(weight));
-      return;
-    }
-    const shards = [...perShard.keys()].filter(
-      (i) => !Number.isFinite(perShard[i]![0]!) || !Number.isFinite(perShard[i]![1]!),
-    );
-    const what =
-      weight === 0 ? "the sample weights add up to 0" : `the loss of shard ${shards.join(", ")} is NaN or infinite`;
-    const step = round.step + 1;
-    const remedy = "Lower the learning rate, clip gradients, or check the data";
-    const message = `step ${step}: ${what}; the step was not committed. ${remedy}`;
-    round.nonFinite = new TuttiError("NON_FINITE", message, { step, shards });
+    round.nonFinite = round.nonFiniteLoss();
+    if (round.nonFinite === undefined) update.divisorKnown(Math.fround(round.scalars!.sums[1]!));
   }
 
   /** @returns the error instead, when a number is not finite and such steps are to be left out. */
@@ -452,31 +378,17 @@ export class Coordinator {
 
   // ——————————————————————————————————————————————————————— data ———————————————————————————————————————————————————————
 
+  #readAhead(): void {
+    const step = this.#generations.step + 1;
+    if (step < this.#run.totalSteps && !this.#isStopping) this.#ahead.start(this.#nextRound++, step);
+  }
+
   async #nextBatch(): Promise<PreparedBatch> {
     this.#phases.start();
     const waitingSince = this.#clock.now();
-    const batch = await this.#orFailure(this.#ahead?.batch ?? this.#run.batches.read(this.#generations.step));
+    const batch = await this.#orFailure(this.#ahead.batch ?? this.#run.batches.read(this.#generations.step));
     this.#phases.add("data", this.#clock.now() - waitingSince);
     return batch;
-  }
-
-  #readAhead(): void {
-    const step = this.#generations.step + 1;
-    if (step >= this.#run.totalSteps || this.#isStopping) return;
-    const ahead: BatchAhead = { round: this.#nextRound++, batch: this.#run.batches.read(step), shares: [] };
-    this.#ahead = ahead;
-    ahead.batch.then(
-      (batch) => {
-        if (this.#ahead !== ahead || this.#state === "over") return;
-        ahead.shares = this.#dealer.plan(batch.shards.length);
-        this.#phases.run("data", () => {
-          for (const { worker, nodes } of ahead.shares) {
-            for (const node of nodes) this.#dealer.sendRows(ahead.round, node, (shard) => batch.shards[shard], worker);
-          }
-        });
-      },
-      () => {}, // whoever awaits the batch sees the error
-    );
   }
 
   // ———————————————————————————————————————————————————— validation ————————————————————————————————————————————————————
@@ -523,14 +435,6 @@ export class Coordinator {
     this.#changed.notify();
   }
 
-  #tellStandby(member: Member): void {
-    if (member.toldStandby) return;
-    member.toldStandby = true;
-    const { host, lanes, id } = member;
-    const reason = `all ${this.#run.shards} shards of a step are dealt to others; raise \`shards\` to use more workers`;
-    this.#emit({ type: "worker", event: "standby", id, host, lanes, reason });
-  }
-
   // ———————————————————————————————————————————————— beginning and end ————————————————————————————————————————————————
 
   async #workersReady(): Promise<void> {
@@ -548,40 +452,14 @@ export class Coordinator {
 
   #begin(): void {
     this.#state = "training";
-    const { definitionDigest, shards, seed, batchSize, stepsPerEpoch, totalSteps, trainable } = this.#run;
-    this.#emit({
-      type: "run",
-      definitionDigest,
-      parameters: trainable.entries.reduce((sum, { length }) => sum + length, 0),
-      shards,
-      seed,
-      batchSize,
-      stepsPerEpoch,
-      totalSteps,
-      startStep: this.#startStep,
-      numericClass: this.#reception.numericClass ?? "",
-    });
+    this.#emit(runStarted(this.#run, this.#startStep, this.#reception.numericClass ?? ""));
   }
 
   #finish(wallMs: number, validation: Validation | undefined): DoneEvent {
     const { step } = this.#generations;
-    const done: DoneEvent = {
-      type: "done",
-      outcome: !this.#isComplete ? "stopped" : step < this.#run.totalSteps ? "early-stopped" : "completed",
-      steps: step,
-      epochs: step / this.#run.stepsPerEpoch,
-      weightsSha256: this.weightsSha256(),
-      validation: validation ?? null,
-      wallMs,
-      samplesPerSecond: (this.#ledger.samples * 1000) / wallMs,
-      ledger: { ...this.#ledger },
-      workers: this.#membership.active.map(({ id, host, lanes, leasesAnswered }) => ({
-        id,
-        host,
-        lanes,
-        leases: leasesAnswered,
-      })),
-    };
+    const outcome = !this.#isComplete ? "stopped" : step < this.#run.totalSteps ? "early-stopped" : "completed";
+    const result = { outcome, step, weightsSha256: this.weightsSha256(), validation, wallMs } as const;
+    const done = runDone(this.#run, result, this.#ledger, this.#membership.active);
     this.#emit(done);
     this.#end(done.outcome, `the run is over: ${done.outcome}`);
     return done;
@@ -589,6 +467,7 @@ export class Coordinator {
 
   #end(code: string, message: string): void {
     this.#state = "over";
+    this.#ahead.take();
     this.#dealer.stop();
     this.#membership.dismissAll(code, message);
   }
@@ -632,11 +511,4 @@ export class Coordinator {
       Promise.resolve(promise).then(resolve, reject);
     });
   }
-}
-
-/** The next step's batch, being read or already with the workers that are expected to compute it. */
-interface BatchAhead {
-  readonly round: number;
-  readonly batch: Promise<PreparedBatch>;
-  shares: readonly LeaseShare<Member>[];
 }

@@ -91,6 +91,15 @@ export class Reception {
     if (next !== undefined) this.#admit(next);
   }
 
+  /** Says once that a member has no shard to compute. */
+  standby(member: Member): void {
+    if (member.toldStandby) return;
+    member.toldStandby = true;
+    const { host, lanes, id } = member;
+    const reason = `all ${this.#parts.run.shards} shards of a step are dealt to others; raise \`shards\` to use more workers`;
+    this.#parts.emit({ type: "worker", event: "standby", id, host, lanes, reason });
+  }
+
   #admit(member: Member): void {
     const { id, host, lanes } = member;
     member.state = "active";

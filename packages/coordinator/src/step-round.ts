@@ -54,6 +54,24 @@ export class StepRound {
     return this.#scalars;
   }
 
+  /** Why the step cannot be committed, if a loss or weight is not finite or the weights add up to 0. */
+  nonFiniteLoss(): TuttiError | undefined {
+    const { sums, perShard } = this.#scalars!;
+    const weight = sums[1]!;
+    if (Number.isFinite(sums[0]!) && Number.isFinite(weight) && weight !== 0) return undefined;
+    const shards = [...perShard.keys()].filter(
+      (i) => !Number.isFinite(perShard[i]![0]!) || !Number.isFinite(perShard[i]![1]!),
+    );
+    const step = this.step + 1;
+    const what =
+      weight === 0 ? "the sample weights add up to 0" : `the loss of shard ${shards.join(", ")} is NaN or infinite`;
+    return new TuttiError(
+      "NON_FINITE",
+      `step ${step}: ${what}; the step was not committed. Lower the learning rate, clip gradients, or check the data`,
+      { step, shards },
+    );
+  }
+
   get isComplete(): boolean {
     return this.#missingShards === 0 && this.#parts.reduction.isComplete;
   }

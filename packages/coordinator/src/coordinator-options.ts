@@ -1,0 +1,69 @@
+import type { Clock } from "@tutti/core/clock";
+import type { RunEvent } from "@tutti/core/events";
+import type { ComputeMemory } from "@tutti/core/kernels";
+import type { MembershipConfig } from "./membership-policy.ts";
+import type { Progress } from "./progress.ts";
+import type { Validation } from "./validator.ts";
+
+/** Where training starts: freshly initialised, or a checkpoint. */
+export interface StartingPoint {
+  /** Steps already committed. */
+  readonly step: number;
+  /** In the layout, padded with zeros; copied. */
+  readonly parameters: Float32Array;
+  /** Optimizer state by slot, in the optimizer's order; copied. */
+  readonly slots: readonly Float32Array[];
+  /** The class the run is pinned to; undefined before its first commit. */
+  readonly numericClass?: string;
+  /** Of the committed steps, those that were left out because a number was not finite. */
+  readonly skippedSteps?: number;
+  readonly progress?: Progress;
+}
+
+/** The state between two steps. The views hold until the next but one commit: copy what must last. */
+export interface StateView {
+  readonly step: number;
+  readonly skippedSteps: number;
+  readonly progress: Progress;
+  readonly numericClass: string;
+  readonly parameters: Float32Array;
+  readonly slots: readonly Float32Array[];
+}
+
+export interface CoordinatorOptions {
+  readonly clock: Clock;
+  /** Rises with every coordinator of the same run: what an older one still says is stale. */
+  readonly generation: number;
+  /** Workers to wait for before the first step. */
+  readonly startWorkers: number;
+  /** With fewer workers than this no step begins; 1 by default. */
+  readonly minWorkers?: number;
+  /** Workers that compute at the same time; further ones wait for a place. No limit by default. */
+  readonly maxWorkers?: number;
+  /** Share of nodes, 0 to 1, that two workers compute before they are merged. */
+  readonly auditShare?: number;
+  /** What to do when a loss or gradient is NaN or infinite: end the run, or leave the step out. */
+  readonly onNonFinite?: "stop" | "skip";
+  readonly membership?: Partial<MembershipConfig>;
+  /** Unanswered leases are dealt again after this long (10 s), or 8 times the 95th percentile of recent ones if that is more. */
+  readonly lateMs?: number;
+  /** How long after that a worker without progress is given up (2 s). */
+  readonly graceMs?: number;
+  /** A worker that makes no progress was dropped: kill the process if it is yours. */
+  readonly onStalled?: (worker: { readonly host: string; readonly pid: number }) => void;
+  /** Hash the parameters after every step (SHA-256), for `verify`. */
+  readonly hashEveryStep?: boolean;
+  /** Floats in a chunk of parameters or sums; a multiple of `normBlockFloats`. */
+  readonly chunkFloats?: number;
+  /** The gradient's norm is summed over blocks of so many floats of the layout; a property of the run. */
+  readonly normBlockFloats?: number;
+  /** Tensors up to this many bytes travel within their header, which copies them. */
+  readonly inlineBytes?: number;
+  readonly memory?: ComputeMemory;
+  readonly onEvent: (event: RunEvent) => void;
+  /**
+   * Called after every step (with the validation that followed it), before the next one begins, and once more at the end
+   * (`isLast`); awaited.
+   */
+  readonly afterStep?: (state: StateView, validation: Validation | undefined, isLast: boolean) => Promise<void> | void;
+}
