@@ -98,5 +98,6 @@ function program(mode: "train" | "evaluate", samples: number, floats: number): S
     sumsFloats: mode === "train" ? floats : 0,
     scalars: { name: "scalars", length: 2 },
     collects: [],
+    randoms: [],
   };
 }

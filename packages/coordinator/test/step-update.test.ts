@@ -1,5 +1,5 @@
 import { computeMemory } from "@tutti/core/kernels";
-import { compileOptimizer, optim } from "@tutti/core/optim";
+import { compileOptimizer, initialPlateau, optim } from "@tutti/core/optim";
 import { randomStream } from "@tutti/core/random";
 import { flatLayout, updateRunningStatistics } from "@tutti/core/step";
 import fc from "fast-check";
@@ -53,6 +53,7 @@ function step(chunkFloats: number, order: readonly number[], divisorAfter: numbe
   const update = new StepUpdate({
     ...{ kernels, arena, optimizer, generations, reduction, statistics, samples },
     layout: trained,
+    plateau: initialPlateau,
     normBlockFloats: 16,
     hashScratch: arena.allocate(8 * reduction.chunks),
     send: (chunk, address, bytes) => sent.push({ chunk, bytes: arena.bytes(address, bytes).slice() }),
