@@ -107,9 +107,10 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
 
   #result(message: MessageOf<ToCoordinator, "result">): void {
     const { inline, chunks } = message;
-    const { inlineBytes = 0 } = this.#welcome ?? {};
-    if (inline !== undefined && (chunks !== 1 || inline.byteLength > inlineBytes))
-      throw broken(`${inline.byteLength} bytes within a header, for ${chunks} chunks: at most ${inlineBytes} for 1`);
+    const { sumsFloats = 0 } = this.#welcome ?? {};
+    // Exactly: a header is taken whole or not at all, so nothing of one that is found wrong later may have been used.
+    if (inline !== undefined && (chunks !== 1 || inline.byteLength !== sumsFloats * 4))
+      throw broken(`${inline.byteLength} bytes of sums for ${chunks} chunks, expected ${sumsFloats * 4} for 1`);
     const mostBytes = (message.hi - message.lo) * this.#collectBytes;
     if (message.payloadBytes > mostBytes)
       throw broken(`${message.payloadBytes} bytes of per-sample outputs, its shards have at most ${mostBytes}`);
@@ -122,11 +123,11 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
   }
 
   #partial(message: MessageOf<ToCoordinator, "partial">): void {
-    const most = (this.#welcome?.chunkFloats ?? 0) * 4;
+    const { sumsFloats = 0, chunkFloats = 0 } = this.#welcome ?? {};
     const { chunk, payloadBytes } = message;
-    if (payloadBytes === 0 || payloadBytes > most)
-      throw broken(`a chunk of ${payloadBytes} bytes, the run's have at most ${most}`);
-    if (chunk >= this.#chunks) throw broken(`chunk ${chunk}, the run's sums have ${this.#chunks}`);
+    const expected = (Math.min(sumsFloats, (chunk + 1) * chunkFloats) - chunk * chunkFloats) * 4;
+    if (payloadBytes === 0 || payloadBytes !== expected)
+      throw broken(`chunk ${chunk} of ${payloadBytes} bytes, expected ${Math.max(0, expected)}`);
     this.#pay(message, "chunks", 1);
   }
 

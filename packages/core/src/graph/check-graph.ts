@@ -1,4 +1,5 @@
 import { TuttiError } from "../errors/index.ts";
+import { canonicalModel } from "./onnx-proto.ts";
 import { operatorKey, operators } from "./ops/index.ts";
 import { type OnnxModel, readOnnx } from "./read-onnx.ts";
 
@@ -11,7 +12,7 @@ const domains: readonly string[] = ["", "com.microsoft"];
 
 /**
  * What stands between a graph from the network and the engine: size, domains and operators are those of the operator
- * table, every value is made before it is used and only once, and all data is inside. Returns the decoded model.
+ * table, every value is made before it is used and only once, all data is inside, and nothing is there that was not read. Returns the decoded model.
  * Throws GRAPH_INVALID.
  */
 export function checkGraph(bytes: Uint8Array, limits: GraphLimits): OnnxModel {
@@ -46,6 +47,11 @@ export function checkGraph(bytes: Uint8Array, limits: GraphLimits): OnnxModel {
   }
   for (const { name } of model.outputs) {
     if (!made.has(name)) throw invalid(`nothing makes the output "${name}"`);
+  }
+  if (Buffer.compare(canonicalModel(bytes), bytes) !== 0) {
+    throw invalid(
+      "the graph is not encoded as Tutti does: it may hold fields that the engine knows and this check does not",
+    );
   }
   return model;
 }

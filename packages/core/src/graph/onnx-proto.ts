@@ -201,6 +201,11 @@ export function encodeModel(model: Fields): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(modelType.encode(modelType.fromObject({ ...model })).finish());
 }
 
+/** What of `bytes` was understood, encoded as `encodeModel` does: equal bytes hold nothing that was overlooked. */
+export function canonicalModel(bytes: Uint8Array): Uint8Array {
+  return modelType.encode(modelType.decode(bytes)).finish();
+}
+
 /** Throws GRAPH_INVALID when `bytes` is no ONNX model. */
 export function decodeModel(bytes: Uint8Array): ModelMessage {
   return decode(bytes, modelType, modelSchema, "model");

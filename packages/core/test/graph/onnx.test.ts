@@ -202,7 +202,7 @@ describe("checkGraph", () => {
     return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
   }
   const message = (...fields: number[][]): Uint8Array => Uint8Array.from(fields.flat());
-  const opset = (domain: string): number[] => field(8, message(field(1, domain), int(2, 23)));
+  const opset = (domain: string): number[] => field(8, message(domain === "" ? [] : field(1, domain), int(2, 23)));
   const model = (graph: Uint8Array, ...more: number[][]): Uint8Array =>
     message(int(1, 11), field(7, graph), opset(""), ...more);
   const node = (type: string, inputs: string[], outputs: string[], ...more: number[][]): number[] =>
@@ -221,7 +221,7 @@ describe("checkGraph", () => {
   const y = field(12, float("y"));
 
   test("accepts the hand-made model that the next tests vary", () => {
-    expect(checkGraph(model(message(x, y, node("Exp", ["x"], ["y"]))), limits).nodes).toEqual([
+    expect(checkGraph(model(message(node("Exp", ["x"], ["y"]), x, y)), limits).nodes).toEqual([
       { name: "", domain: "", type: "Exp", inputs: ["x"], outputs: ["y"], attributes: {} },
     ]);
   });
@@ -296,6 +296,18 @@ describe("checkGraph", () => {
     "a value that is made twice": [
       model(message(x, y, node("Exp", ["x"], ["y"]), node("Log", ["x"], ["y"]))),
       /makes value "y" twice/,
+    ],
+    "a field that this check does not know, in the model": [
+      model(message(node("Exp", ["x"], ["y"]), x, y), field(26, message(field(1, "device")))),
+      /fields that the engine knows and this check does not/,
+    ],
+    "a field that this check does not know, deep inside": [
+      model(message(node("Exp", ["x"], ["y"], field(9, message(field(1, "key")))), x, y)),
+      /fields that the engine knows and this check does not/,
+    ],
+    "a graph in two parts, which the engine would join": [
+      message(int(1, 11), field(7, message(node("Exp", ["x"], ["y"]))), field(7, message(x, y)), opset("")),
+      /not encoded as Tutti does/,
     ],
     "an output that nothing makes": [model(message(x, y)), /nothing makes the output "y"/],
   };
