@@ -212,18 +212,18 @@ export class OutputDirectory {
       ),
       buffers: [
         ...buffers.map((entry) => copy(entry, entry.name, state.parameters)),
-        ...batchCounts(this.#compiled, state.step),
+        ...batchCounts(this.#compiled, state.step - state.skippedSteps),
       ],
       inferenceGraph: inferenceGraph ?? new Uint8Array(0),
     };
   }
 }
 
-/** PyTorch's `num_batches_tracked` beside each running mean: how many steps it has followed. */
-function batchCounts({ statistics, buffers }: CompiledRun, step: number): OwnedSnapshot["buffers"] {
+/** PyTorch's `num_batches_tracked` beside each running mean: how many updates it has followed; none in a skipped step. */
+function batchCounts({ statistics, buffers }: CompiledRun, updates: number): OwnedSnapshot["buffers"] {
   return statistics.map(({ mean }) => {
     const { name } = buffers.find(({ offset }) => offset === mean)!;
-    const data = new Uint8Array(BigInt64Array.of(BigInt(step)).buffer);
+    const data = new Uint8Array(BigInt64Array.of(BigInt(updates)).buffer);
     return { name: name.replace(/running_mean$/, "num_batches_tracked"), dtype: "int64" as const, shape: [], data };
   });
 }

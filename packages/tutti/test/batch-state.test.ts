@@ -124,6 +124,33 @@ test("a checkpoint holds running statistics and step counts under PyTorch's name
   expect((await readFile(join(out, "model.onnx"))).byteLength).toBeGreaterThan(100);
 });
 
+test("a step that is left out leaves running statistics and their counts as they were", async () => {
+  const source = data.arrays({
+    x: { dtype: "float32", shape: [2], values: Array.from({ length: 48 }, (_, i) => (i === 21 ? 0 : 1 + (i % 5))) },
+    y: { dtype: "float32", shape: [1], values: Array.from({ length: 24 }, (_, i) => i % 3) },
+  });
+  const net = nn.sequential({ bn: nn.batchNorm1d(2), fc: nn.linear(2, 1) });
+  const definition = defineRun({
+    data: { train: source },
+    model: net,
+    step: ({ x, y }) => ({ loss: nn.mse(net(x!.log()), y!) }), // row 10 has log(0)
+    optimizer: optim.sgd({ lr: 0.01 }),
+    batchSize: 6,
+    epochs: 2,
+    shards: 2,
+    onNonFinite: "skip",
+  });
+  const out = await directory();
+  const { done } = await train(definition, { workers: 0, out });
+  expect(done.ledger.skippedSteps).toBe(2); // once an epoch
+  const store = await CheckpointStore.open(out, { keep: 3 });
+  const { checkpoint } = await store.latest();
+  await store.close();
+  const { data: count } = checkpoint!.buffers.find(({ name }) => name === "bn.num_batches_tracked")!;
+  expect(checkpoint!.step).toBe(8);
+  expect(new DataView(count.buffer, count.byteOffset).getBigInt64(0, true)).toBe(6n);
+});
+
 test("per-sample outputs of any size reach the coordinator from worker processes, in order", async () => {
   const source = data.arrays({ x: { dtype: "float32", shape: [1], values: Array.from({ length: 600 }, (_, i) => i) } });
   const net = nn.linear(1, 1);
