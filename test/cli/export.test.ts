@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Ort from "onnxruntime-node";
@@ -54,6 +54,83 @@ test("exports a checkpoint as a model that computes x·Wᵀ + b for any number o
     for (let i = 0; i < samples; i++) {
       expect(prediction!.data[i]).toBeCloseTo(x[2 * i]! * w0! + x[2 * i + 1]! * w1! + bias!, 5);
     }
+  }
+});
+
+/** Averaged weights and batch normalisation: what is exported is not what the checkpoint calls by these names. */
+const averaging = {
+  model: "const model = nn.sequential({ bn: nn.batchNorm1d(2), fc: nn.linear(2, 1) });",
+  options: "optimizer: optim.adam({ lr: 0.1, ema: { decay: 0.5 } }), batchSize: 4, epochs: 3, shards: 2,",
+};
+
+test("checks a model before it is written, and writes the averaged weights for PyTorch", async () => {
+  const folder = temporaryFolder();
+  const out = join(folder, "out");
+  await tutti(["train", runFile(folder, runText(averaging)), "--workers", "0", "--out", out]);
+  const checkpoint = join(out, "checkpoints/step-00000003.safetensors");
+  const [model, weights] = [join(folder, "model.onnx"), join(folder, "weights.safetensors")];
+  const args = ["export", checkpoint, "--onnx", model, "--check", "--weights", weights];
+  const json = jsonLines((await tutti([...args, "--json"])).stdout);
+  expect(json).toMatchObject([
+    { type: "export", path: model, bytes: readFileSync(model).byteLength, step: 3, check: [{ name: "prediction" }] },
+    { type: "export", path: weights, bytes: readFileSync(weights).byteLength, step: 3 },
+  ]);
+  const [{ worst }] = json[0]!.check as [{ worst: number }];
+  expect(worst).toBeLessThan(1e-5);
+  const text = await tutti(args);
+  expect(text.status, text.stderr).toBe(0);
+  expect(text.stdout).toMatch(
+    /checked at N = 1, 2, 7: (all outputs are equal|the worst difference is \S+, in prediction)/,
+  );
+  expect(text.stdout).toMatch(/weights\.safetensors: .*, 7 tensors of step 3/);
+  expect(readFileSync(model).equals(readFileSync(join(out, "model.onnx")))).toBe(true);
+
+  const [saved, written] = [weightsIn(checkpoint), weightsIn(weights)];
+  const trained = ["bn.weight", "bn.bias", "fc.weight", "fc.bias"];
+  expect([...written.keys()].sort()).toEqual([...trained, "bn.running_mean", "bn.running_var"].sort());
+  for (const name of trained) {
+    expect(written.get(name)).toEqual(saved.get(`optimizer.average/${name}`));
+    expect(written.get(name)).not.toEqual(saved.get(name));
+  }
+  expect(written.get("bn.running_mean")).toEqual(saved.get("bn.running_mean"));
+  expect((await tutti(["export", checkpoint, "--weights", `${weights}.2`])).status).toBe(0);
+  expect(readFileSync(`${weights}.2`).equals(readFileSync(weights))).toBe(true);
+});
+
+test("writes no model that computes otherwise than the run did", async () => {
+  const folder = temporaryFolder();
+  const out = join(folder, "out");
+  // Around a million, folding the normalisation into the convolution costs all digits that were left.
+  const parts = {
+    source: `const train = data.arrays({
+  x: { dtype: "float32", shape: [2, 3, 3], values: Float32Array.from({ length: 72 }, (_, i) => i % 7) },
+  y: { dtype: "float32", shape: [1], values: Float32Array.of(1, 2, 3, 4) },
+});`,
+    model: `const model = nn.sequential({
+  conv: nn.conv2d(2, 3, 1), bn: nn.batchNorm2d(3, { momentum: null }), flat: nn.flatten(), fc: nn.linear(27, 1),
+});`,
+    step: "step: ({ x, y }) => { const p = model(x.add(1e6)); return { loss: nn.mse(p, y), outputs: { prediction: p } }; },",
+  };
+  await tutti(["train", runFile(folder, runText(parts)), "--workers", "0", "--out", out]);
+  const path = join(folder, "model.onnx");
+  const checkpoint = join(out, "checkpoints/step-00000003.safetensors");
+  const checked = await tutti(["export", checkpoint, "--onnx", path, "--check"]);
+  expect(checked.stdout + checked.stderr).toMatch(
+    /error\[EXPORT_DIFFERS\]: .*the worst difference is \S+, in prediction/,
+  );
+  expect(checked.status).toBe(1);
+  expect(existsSync(path)).toBe(false);
+  expect((await tutti(["export", checkpoint, "--onnx", path])).status).toBe(0);
+});
+
+test("wants something to write", async () => {
+  for (const [args, message] of [
+    [[], /expected --onnx FILE, --weights FILE or both/],
+    [["--check", "--weights", "w.safetensors"], /--check needs --onnx FILE/],
+  ] as const) {
+    const { status, stderr } = await tutti(["export", "none.safetensors", ...args]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(message);
   }
 });
 

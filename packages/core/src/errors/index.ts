@@ -15,6 +15,7 @@ export const errorCodes = {
   DEFINITION_CHANGED: "the run to resume was defined otherwise",
   ENGINE_FAILED: "ONNX Runtime refused a program or failed while running it",
   ENGINE_MISSING: "ONNX Runtime's native binding does not load on this machine",
+  EXPORT_DIFFERS: "an exported model computes other values than the run's own graph",
   GRAPH_INVALID: "a graph received or read is malformed, too large, or uses an operator that is not allowed",
   INTERNAL: "an invariant of Tutti itself does not hold",
   INTERRUPTED: "the command was interrupted before it had an answer",

@@ -1,7 +1,19 @@
 import { openPlainModel, type PlainTensor } from "../engine/plain-model.ts";
-import { type DType, type OnnxValueInfo, readOnnx, type TypedValues } from "../graph/index.ts";
+import { isTuttiError } from "../errors/index.ts";
+import {
+  batch,
+  type DType,
+  Graph,
+  type OnnxValueInfo,
+  readOnnx,
+  specialize,
+  type TypedValues,
+} from "../graph/index.ts";
+import { moduleTree, traceContext } from "../nn/index.ts";
 import { randomStream } from "../random/index.ts";
+import { columnRanges } from "../run/column-ranges.ts";
 import { typed } from "./known.ts";
+import { load } from "./load.ts";
 
 export interface ExportCheckOptions {
   /** The model as it is given away: parameters inside, N free. */
@@ -15,7 +27,10 @@ export interface ExportCheckOptions {
   readonly parameters: ReadonlyMap<string, Float32Array>;
   /** Numbers of samples to run; 1, 2 and 7 by default. */
   readonly samples?: readonly number[];
-  /** Least and greatest value of integer columns, by name; 0 and 1 by default. Floats are normal. */
+  /**
+   * Least and greatest value of integer columns, by name. By default all that the model can use as indices, or 0 and 1.
+   * Floats are normal.
+   */
   readonly ranges?: ReadonlyMap<string, readonly [min: number, max: number]>;
 }
 
@@ -38,7 +53,7 @@ const tolerance = 1e-5;
  * @throws TuttiError ENGINE_FAILED when either does not run, GRAPH_INVALID for bytes that are no model.
  */
 export async function checkExport(options: ExportCheckOptions): Promise<ExportCheck> {
-  const { exported, reference, parameters, samples = [1, 2, 7], ranges = new Map() } = options;
+  const { exported, reference, parameters, samples = [1, 2, 7], ranges = indexRanges(exported) } = options;
   const { inputs, outputs } = readOnnx(exported);
   const worst = new Map(outputs.map(({ name }) => [name, 0]));
   const model = await openPlainModel(exported, "the exported model");
@@ -56,6 +71,24 @@ export async function checkExport(options: ExportCheckOptions): Promise<ExportCh
   }
   const list = [...worst].map(([name, value]) => ({ name, worst: value }));
   return { agrees: list.every((output) => output.worst <= tolerance), outputs: list };
+}
+
+/** What OneHot and Gather demand of integer columns, from the model itself; nothing of a model that cannot be imported. */
+function indexRanges(model: Uint8Array): ReadonlyMap<string, readonly [number, number]> {
+  try {
+    const whole = load(model);
+    const imported = whole.tensors(whole.outputs);
+    const graph = new Graph(traceContext(moduleTree(imported), false).context);
+    const columns = imported.inputs.map(({ name, dtype, shape }) => {
+      const sizes = (shape ?? []).slice(1).map(Number);
+      return [name, graph.input("column", name, { dtype, shape: [batch, ...sizes] })] as const;
+    });
+    imported(Object.fromEntries(columns));
+    return columnRanges(specialize(graph, 1).graph);
+  } catch (error) {
+    if (isTuttiError(error) && error.code === "ONNX_UNSUPPORTED") return new Map();
+    throw error;
+  }
 }
 
 type Tensors = Readonly<Record<string, PlainTensor>>;

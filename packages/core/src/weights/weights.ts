@@ -31,8 +31,8 @@ export interface NamedShape {
 }
 
 export interface NamedWeights extends NamedShape {
-  /** Row-major. */
-  readonly values: Float32Array;
+  /** Row-major; int64 for counts such as PyTorch's num_batches_tracked. */
+  readonly values: Float32Array | BigInt64Array;
 }
 
 /** Bytes an element, by the names of the format (github.com/huggingface/safetensors). */
@@ -154,17 +154,20 @@ export function digestOfWeights(values: ReadonlyMap<string, Float32Array>): stri
 }
 
 /**
- * A safetensors file of float32 tensors, which PyTorch reads (safetensors.torch.load_file): what `tutti export --weights`
- * writes. The same tensors give the same bytes. Throws INTERNAL for a repeated name or values that do not fit a shape.
+ * A safetensors file of float32 and int64 tensors, which PyTorch reads (safetensors.torch.load_file): what `tutti export
+ * --weights` writes. The same tensors give the same bytes. Throws INTERNAL for a repeated name or values that do not fit a shape.
  */
 export function encodeWeights(tensors: readonly NamedWeights[]): Uint8Array<ArrayBuffer> {
   const { header, data } = encodeSafetensors(
-    tensors.map(({ name, shape, values }) => ({
-      name,
-      dtype: "float32",
-      shape,
-      data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    })),
+    tensors
+      // Widest first: then each is aligned for its elements, which readers that map the file need.
+      .toSorted((a, b) => b.values.BYTES_PER_ELEMENT - a.values.BYTES_PER_ELEMENT)
+      .map(({ name, shape, values }) => ({
+        name,
+        dtype: values instanceof Float32Array ? ("float32" as const) : ("int64" as const),
+        shape,
+        data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+      })),
     { format: "pt" },
   );
   return Uint8Array.from(Buffer.concat([header, ...data]));

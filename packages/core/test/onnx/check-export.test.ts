@@ -70,6 +70,22 @@ test("the check finds a weight that differs by a thousandth", async () => {
   expect(check.outputs.find(({ name }) => name === "tokens")!.worst).toBeLessThan(1e-5);
 });
 
+test("the check reaches every row of an embedding, without being told their number", async () => {
+  const table = "text.embed.weight";
+  for (const row of [3, 10]) {
+    const changed = new Map(parameters);
+    const width = parameters.get(table)!.length / 11;
+    changed.set(
+      table,
+      parameters.get(table)!.map((value, i) => value + (Math.floor(i / width) === row ? 1 : 0)),
+    );
+    const wrong = exportOnnx(run.inferenceGraph!, changed);
+    const check = await checkExport({ exported: wrong, reference: run.inferenceGraph!, parameters });
+    expect([row, check.agrees]).toEqual([row, false]);
+  }
+  expect((await checkExport({ exported, reference: run.inferenceGraph!, parameters })).agrees).toBe(true);
+});
+
 test("an index that the model does not have is the engine's error", async () => {
   const outside = new Map([["ids", [40, 50] as const]]);
   await expect(

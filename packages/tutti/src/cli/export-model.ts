@@ -1,34 +1,103 @@
 import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { type Checkpoint, type NamedTensor, readCheckpoint } from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
+import { checkExport, type ExportCheck } from "@tutti/core/onnx";
 import { exportOnnx } from "@tutti/core/run";
+import { encodeWeights } from "@tutti/core/weights";
 import { byteSize } from "./format.ts";
 import type { Output } from "./output.ts";
 
-/** `tutti export`: a checkpoint's inference graph with its weights. Throws CHECKPOINT_INVALID, OUTPUT_NOT_WRITABLE. */
-export async function exportModel(
-  args: { checkpoint: string; onnx: string; json: boolean },
-  output: Output,
-): Promise<void> {
+export interface ExportArguments {
+  /** Path of the file, as are `onnx` and `weights`. */
+  readonly checkpoint: string;
+  readonly onnx: string | undefined;
+  readonly weights: string | undefined;
+  /** Holds the ONNX model against the checkpoint's graph before it is written. */
+  readonly check: boolean;
+  readonly json: boolean;
+}
+
+/**
+ * `tutti export`: a checkpoint's inference graph with its weights, the weights alone, or both; averaged weights instead of
+ * those they are averages of. Throws CHECKPOINT_INVALID, EXPORT_DIFFERS, OUTPUT_NOT_WRITABLE.
+ */
+export async function exportModel(args: ExportArguments, output: Output): Promise<void> {
   const checkpoint = await readCheckpoint(args.checkpoint);
-  if (checkpoint.inferenceGraph.byteLength === 0) {
+  const tensors = usedTensors(checkpoint);
+  const { step } = checkpoint;
+  if (args.onnx !== undefined) {
+    const { model, check } = await modelOf(checkpoint, tensors, args.check);
+    await writeWhole(args.onnx, model);
+    const bytes = model.byteLength;
+    if (args.json)
+      output.json({ type: "export", path: args.onnx, bytes, step, ...(check && { check: check.outputs }) });
+    else {
+      output.line(`${args.onnx}: ${byteSize(bytes)}, the weights of step ${step}`);
+      if (check !== undefined) output.line(`checked at N = ${samples.join(", ")}: ${worstOf(check)}`);
+    }
+  }
+  if (args.weights !== undefined) {
+    const file = encodeWeights(
+      tensors.map(({ name, shape, ...tensor }) => ({ name, shape, values: valuesOf(tensor) })),
+    );
+    await writeWhole(args.weights, file);
+    const bytes = file.byteLength;
+    if (args.json) output.json({ type: "export", path: args.weights, bytes, step });
+    else output.line(`${args.weights}: ${byteSize(bytes)}, ${tensors.length} tensors of step ${step}`);
+  }
+}
+
+/** Numbers of samples that a check runs. */
+const samples = [1, 2, 7];
+
+async function modelOf(
+  { path, inferenceGraph }: Checkpoint,
+  tensors: readonly NamedTensor[],
+  isChecked: boolean,
+): Promise<{ readonly model: Uint8Array; readonly check?: ExportCheck }> {
+  if (inferenceGraph.byteLength === 0) {
     throw new TuttiError(
       "CHECKPOINT_INVALID",
-      `${args.checkpoint}: the run's step function names no outputs: return { loss, outputs: { … } } and train again`,
+      `${path}: holds no model: the run's step function names no outputs. Return { loss, outputs: { … } } and train again, or write the weights alone: --weights FILE`,
     );
   }
-  const model = exportOnnx(
-    checkpoint.inferenceGraph,
-    new Map(
-      [...checkpoint.parameters, ...checkpoint.buffers, ...averaged(checkpoint)].map(({ name, data }) => [
-        name,
-        new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4),
-      ]),
-    ),
+  const parameters = new Map(
+    tensors.flatMap(({ name, ...tensor }) => {
+      const values = valuesOf(tensor);
+      return values instanceof Float32Array ? [[name, values] as const] : [];
+    }),
   );
-  await writeWhole(args.onnx, model);
-  if (args.json) output.json({ type: "export", path: args.onnx, bytes: model.byteLength, step: checkpoint.step });
-  else output.line(`${args.onnx}: ${byteSize(model.byteLength)}, the weights of step ${checkpoint.step}`);
+  const model = exportOnnx(inferenceGraph, parameters);
+  if (!isChecked) return { model };
+  const check = await checkExport({ exported: model, reference: inferenceGraph, parameters, samples });
+  if (check.agrees) return { model, check };
+  throw new TuttiError(
+    "EXPORT_DIFFERS",
+    `nothing was written: with its weights inside, ONNX Runtime computes otherwise than the run did: ${worstOf(check)}, at most 1e-5 expected. Values that nearly cancel do this; without --check the model is written as it is`,
+    { outputs: check.outputs },
+  );
+}
+
+function worstOf({ outputs }: ExportCheck): string {
+  const { name, worst } = outputs.reduce((a, b) => (b.worst > a.worst ? b : a));
+  return worst === 0 ? "all outputs are equal" : `the worst difference is ${worst.toExponential(1)}, in ${name}`;
+}
+
+/** What inference uses, under the parameters' names: parameters or their averages, and buffers. */
+function usedTensors({ parameters, buffers, optimizer, state, step }: Checkpoint): readonly NamedTensor[] {
+  const prefix = "optimizer.average/";
+  const averages = new Map(
+    // Before the first update there is nothing to average.
+    (state.skippedSteps === step ? [] : optimizer)
+      .filter(({ name }) => name.startsWith(prefix))
+      .map((tensor) => [tensor.name.slice(prefix.length), tensor]),
+  );
+  return [...parameters.map((own) => ({ ...(averages.get(own.name) ?? own), name: own.name })), ...buffers];
+}
+
+function valuesOf({ dtype, data }: Omit<NamedTensor, "name" | "shape">): Float32Array | BigInt64Array {
+  const { buffer } = Uint8Array.from(data); // on its own, so that it starts on a multiple of any size
+  return dtype === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer);
 }
 
 /** Writes a file under another name and renames it, so that none is ever half-written. Throws OUTPUT_NOT_WRITABLE. */
@@ -48,12 +117,4 @@ async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
       { cause },
     );
   }
-}
-
-/** The averaged weights under the parameters' names, for inference instead of these; none without `ema`. */
-function averaged({ optimizer }: Checkpoint): readonly NamedTensor[] {
-  const prefix = "optimizer.average/";
-  return optimizer
-    .filter(({ name }) => name.startsWith(prefix))
-    .map((tensor) => ({ ...tensor, name: tensor.name.slice(prefix.length) }));
 }
