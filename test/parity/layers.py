@@ -1,5 +1,5 @@
 """Records PyTorch's results of convolution, pooling, normalisation, interpolation and padding, forward and backward, for
-packages/core/test/graph/layers.test.ts. Inputs are formulas that the test repeats, so that only results are recorded.
+packages/core/test/graph/layers.parity.test.ts. Inputs are formulas that the test repeats, so that only results are recorded.
 
 Run: python3 test/parity/layers.py > packages/core/test/graph/layers.json   (torch 1.13; then: npx biome check --write packages/core/test/graph)
 """

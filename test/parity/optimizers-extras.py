@@ -1,5 +1,5 @@
 """Records what PyTorch does with penalties, parameter groups, limited row norms and averaged weights, for
-packages/core/test/optim/extras.test.ts.
+packages/core/test/optim/extras.parity.test.ts.
 
 Run with torch 1.13:  python3 test/parity/optimizers-extras.py > test/parity/optimizers-extras.json
 A weight [5, 7] and a bias [5], 50 steps. Penalties come from autograd; all gradients are of the loss that is linear in the

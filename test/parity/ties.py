@@ -1,4 +1,4 @@
-"""Records PyTorch's choices at kinks, ties and 0 * inf for packages/core/test/graph/ties.test.ts.
+"""Records PyTorch's choices at kinks, ties and 0 * inf for packages/core/test/graph/ties.parity.test.ts.
 
 Run: python3 test/parity/ties.py > packages/core/test/graph/ties.json   (torch 1.13; then format: npx biome check --write packages/core/test/graph)
 """

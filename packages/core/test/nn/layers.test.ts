@@ -24,19 +24,6 @@ function trace(
 const numbers = (count: number, scale = 1): number[] =>
   Array.from({ length: count }, (_, i) => scale * Math.sin(i * 1.7 + 0.3));
 
-test("rmsNorm is x/√(mean x² + ε)·weight", async () => {
-  const model = nn.rmsNorm(5, { epsilon: 1e-3 });
-  const { graph, y } = trace(model, [3, 5], 2, model);
-  const [x, weight] = [numbers(30), numbers(5, 2)];
-  const { y: found } = await runGraph(graph, { y }, { x: Float32Array.from(x), weight: Float32Array.from(weight) });
-  for (let row = 0; row < 6; row++) {
-    const values = x.slice(5 * row, 5 * row + 5).map(Math.fround);
-    const root = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / 5 + 1e-3);
-    for (const [i, value] of values.entries())
-      expect(found!.values[5 * row + i]).toBeCloseTo((value / root) * weight[i]!, 5);
-  }
-});
-
 test("sinusoidal positions are sines and cosines of t/10000^(2i/E)", async () => {
   const model = nn.sinusoidalPositions(6);
   const { graph, y } = trace(model, [40, 6], 1, model);

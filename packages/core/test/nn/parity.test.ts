@@ -2,7 +2,10 @@ import type { Tensor } from "@tutti/core/graph";
 import { type Module, nn } from "@tutti/core/nn";
 import { updateRunningStatistics } from "@tutti/core/step";
 import { expect, test } from "vitest";
+import { ParitySection } from "../parity-section.ts";
 import { evaluateModule, recorded, relativeError, runLoss, runModule } from "./recorded.ts";
+
+const section = new ParitySection("Modules and losses");
 
 type Inputs = Readonly<Record<string, Tensor>>;
 type Case = readonly [model: Module<never, unknown>, forward: (inputs: Inputs) => Tensor, training?: boolean];
@@ -117,10 +120,10 @@ for (const [name, [model, forward, isTraining = false]] of Object.entries(cases)
     expect(Object.keys(found.parameters)).toEqual(Object.keys(wanted.parameters));
     expect(found.buffers).toEqual(shapesOf(wanted.buffers));
     expect(found.outputShape).toEqual(wanted.output.shape);
-    expect(relativeError(found.output, wanted.output.values)).toBeLessThan(2e-6);
+    section.compare(name, "result", relativeError(found.output, wanted.output.values), 2e-6);
     const expected = Object.entries({ ...wanted.gradients, ...wanted.inputGradients });
     for (const [path, gradient] of expected) {
-      expect(relativeError(found.gradients[path]!, gradient), `gradient of ${path}`).toBeLessThan(4e-6);
+      section.compare(name, "gradients", relativeError(found.gradients[path]!, gradient), 4e-6);
     }
   });
 }
@@ -131,7 +134,7 @@ for (const name of Object.keys(cases).filter((name) => /^(rnn|lstm|gru)/.test(na
     const wanted = recorded.modules[name]!;
     const found = await evaluateModule(wanted, model, forward);
     expect(found.operators.filter((type) => /^(RNN|LSTM|GRU)$/.test(type))).toHaveLength(name.endsWith("Deep") ? 2 : 1);
-    expect(relativeError(found.output, wanted.output.values)).toBeLessThan(2e-6);
+    section.compare(name, "result of ONNX's operator", relativeError(found.output, wanted.output.values), 2e-6);
   });
 }
 
@@ -155,7 +158,7 @@ for (const [name, { buffersAfter, inputs }] of Object.entries(recorded.modules))
     const one = { name, mean: 0, variance: length, length, momentum, valuesPerSample: values / samples };
     expect(updateRunningStatistics(one, { current, next, sums }, samples, 1)).toBe(true);
     const wanted = [...buffersAfter.running_mean!, ...buffersAfter.running_var!];
-    expect(relativeError(next, wanted)).toBeLessThan(1e-6);
+    section.compare(name, "running statistics", relativeError(next, wanted), 1e-6);
   });
 }
 
@@ -184,9 +187,11 @@ for (const [name, loss] of Object.entries(losses)) {
   test(`${name} has PyTorch's mean and its gradients`, async () => {
     const wanted = recorded.losses[name]!;
     const found = await runLoss(wanted, loss);
-    expect(Math.abs(found.mean - wanted.mean)).toBeLessThan(1e-6 * Math.max(1, Math.abs(wanted.mean)));
+    section.compare(name, "mean", Math.abs(found.mean - wanted.mean) / Math.max(1, Math.abs(wanted.mean)), 1e-6);
     for (const [path, gradient] of Object.entries(wanted.inputGradients)) {
-      expect(relativeError(found.gradient(path), gradient), `gradient of ${path}`).toBeLessThan(2e-6);
+      section.compare(name, "gradients", relativeError(found.gradient(path), gradient), 2e-6);
     }
   });
 }
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { optim } from "@tutti/core/optim";
 import { expect, test } from "vitest";
+import { ParitySection } from "../parity-section.ts";
 import { ArenaOptimizer } from "./arena-optimizer.ts";
+
+const section = new ParitySection("Optimizers");
 
 type Kind = "sgd" | "adagrad" | "rmsprop" | "adadelta" | "adam" | "adamW" | "nadam";
 
@@ -46,7 +49,7 @@ test.each(recording.cases)("$kind follows PyTorch over 50 steps with $options", 
     }
   }
   expect(compared).toBe(wanted.length);
-  expect(worst).toBeLessThanOrEqual(1e-6);
+  section.compare(`${kind} ${JSON.stringify(options)}`, "parameters", worst, 1e-6);
 });
 
 test("the recording holds every combination of options that PyTorch 1.13 accepts", () => {
@@ -56,3 +59,5 @@ test("the recording holds every combination of options that PyTorch 1.13 accepts
   const withClipping = 3;
   expect(kinds.map((kind) => combinations(kind) - withClipping)).toEqual([20, 32, 64, 32, 32, 32, 24]);
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

@@ -4,7 +4,10 @@ import { type Model, nn } from "@tutti/core/nn";
 import { optim } from "@tutti/core/optim";
 import { compileRun, defineRun, parameterViews, type StepResult } from "@tutti/core/run";
 import { expect, test } from "vitest";
+import { normError, ParitySection } from "../parity-section.ts";
 import { execute } from "./execute.ts";
+
+const section = new ParitySection("Small models");
 
 interface Recorded {
   readonly columns: Record<string, number[]>;
@@ -57,24 +60,13 @@ async function results(name: string, source: DataSource, model: Model, step: Par
   return { gradients: parameterViews(run.trainable, sums), scalars };
 }
 
-/** ‖actual − expected‖ / ‖expected‖ in float64. */
-function relativeError(actual: ArrayLike<number>, expected: readonly number[]): number {
-  let difference = 0;
-  let norm = 0;
-  for (const [i, value] of expected.entries()) {
-    difference += (actual[i]! - value) ** 2;
-    norm += value ** 2;
-  }
-  return Math.sqrt(difference / norm);
-}
-
 function expectParity(name: string, found: Awaited<ReturnType<typeof results>>): void {
   const { loss, gradients } = recorded[name]!;
   const sum = loss.reduce((total, value) => total + value, 0);
-  expect(Math.abs(found.scalars[0]! - sum) / Math.abs(sum)).toBeLessThan(1e-6);
+  section.compare(name, "loss", Math.abs(found.scalars[0]! - sum) / Math.abs(sum), 1e-6);
   expect([...found.gradients.keys()]).toEqual(Object.keys(gradients));
   for (const [path, expected] of Object.entries(gradients)) {
-    expect(relativeError(found.gradients.get(path)!, expected), `gradient of ${path}`).toBeLessThan(2e-6);
+    section.compare(name, "gradients", normError(found.gradients.get(path)!, expected), 2e-6);
   }
 }
 
@@ -130,3 +122,5 @@ test("token labels, behind the class axis or flattened into the batch, have PyTo
   expectParity("tokens", flat);
   expect(flat.scalars[1]).toBe(40);
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

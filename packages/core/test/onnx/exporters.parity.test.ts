@@ -1,8 +1,10 @@
 import { moduleTree } from "@tutti/core/nn";
 import { onnx } from "@tutti/core/onnx";
 import { expect, test } from "vitest";
+import { allcloseError, ParitySection } from "../parity-section.ts";
 import { type Batch, fileBytes, fileUrl, runFile, runModule } from "./run-model.ts";
-import "../graph/to-be-allclose.ts";
+
+const section = new ParitySection("Models in the manner of tf2onnx and skl2onnx");
 
 // The files are made by test/parity/onnx-models.py in the manner of tf2onnx and skl2onnx; the oracle is ONNX Runtime on the file.
 
@@ -16,10 +18,8 @@ test("a Keras model as tf2onnx writes it gives what ONNX Runtime gives, with nam
   const images: Batch = { dtype: "float32", shape: [3, 8, 7, 1], values: values(3 * 56) };
   const model = onnx.load(fileUrl("tf-style"));
   const { values: found, gradients } = await runModule(model, images, true);
-  expect(found).toBeAllclose(await runFile(fileBytes("tf-style"), images, "input_1", "dense"), {
-    rtol: 1e-5,
-    atol: 1e-6,
-  });
+  const expected = await runFile(fileBytes("tf-style"), images, "input_1", "dense");
+  section.compare("Keras CNN", "output", allcloseError(found, expected, { rtol: 1e-5, atol: 1e-6 }), 1e-5);
   const paths = moduleTree(model).parameters.map(({ path }) => path);
   expect(paths).toEqual([
     "StatefulPartitionedCall_sequential_conv2d_Conv2D_ReadVariableOp_0",
@@ -33,10 +33,8 @@ test("a Keras model as tf2onnx writes it gives what ONNX Runtime gives, with nam
 test("a scikit-learn regressor with its scaler becomes standard operators, its coefficients parameters", async () => {
   const model = onnx.load(fileUrl("sklearn-regressor"));
   const { values: found, gradients } = await runModule(model, rows, true);
-  expect(found).toBeAllclose(await runFile(fileBytes("sklearn-regressor"), rows, "float_input", "variable"), {
-    rtol: 1e-6,
-    atol: 1e-6,
-  });
+  const expected = await runFile(fileBytes("sklearn-regressor"), rows, "float_input", "variable");
+  section.compare("LinearRegressor", "output", allcloseError(found, expected, { rtol: 1e-6, atol: 1e-6 }), 1e-6);
   expect(Object.keys(gradients)).toEqual(["LinearRegressor.coefficients", "LinearRegressor.intercepts"]);
 });
 
@@ -47,10 +45,14 @@ test.each(["softmax", "ovr", "binary", "margin"])(
     expect(model.outputs).toEqual(["label", "output_probability"]);
     const plain = fileBytes(`sklearn-${name}-plain`);
     const labels = await runModule(model.tensor("label"), rows, false);
-    expect(labels.values).toEqual(await runFile(plain, rows, "float_input", "label"));
+    const expectedLabels = await runFile(plain, rows, "float_input", "label");
+    expect(labels.values).toHaveLength(expectedLabels.length);
+    const wrong = expectedLabels.filter((label, i) => label !== labels.values[i]).length;
+    section.compare(`LinearClassifier (${name})`, "labels", wrong, 0);
     const probabilities = await runModule(model.tensor("output_probability"), rows, true);
     const expected = await runFile(plain, rows, "float_input", name === "ovr" ? "probabilities" : "raw");
-    expect(probabilities.values).toBeAllclose(expected, { rtol: 1e-5, atol: 1e-6 });
+    const error = allcloseError(probabilities.values, expected, { rtol: 1e-5, atol: 1e-6 });
+    section.compare(`LinearClassifier (${name})`, "probabilities", error, 1e-5);
     expect(Object.keys(probabilities.gradients)).toEqual([
       "LinearClassifier.coefficients",
       "LinearClassifier.intercepts",
@@ -63,10 +65,9 @@ test.each(["max", "l1", "l2"])(
   async (norm) => {
     const input: Batch = { ...rows, values: Float32Array.from([...values(16), 0, 0, 0, 0]) };
     const found = await runModule(onnx.load(fileUrl(`sklearn-normalizer-${norm}`)), input, false);
-    expect(found.values).toBeAllclose(
-      await runFile(fileBytes(`sklearn-normalizer-${norm}`), input, "float_input", "normal"),
-      { rtol: 1e-6, atol: 1e-7 },
-    );
+    const expected = await runFile(fileBytes(`sklearn-normalizer-${norm}`), input, "float_input", "normal");
+    const error = allcloseError(found.values, expected, { rtol: 1e-6, atol: 1e-7 });
+    section.compare(`Normalizer (${norm})`, "output", error, 1e-6);
   },
 );
 
@@ -79,5 +80,8 @@ test("the scores of a classifier are there for a loss on logits", async () => {
     const total = own.reduce((a, b) => a + b);
     return own.map((value) => value / total);
   });
-  expect(softmax.flat()).toBeAllclose(probabilities, { rtol: 1e-5, atol: 1e-6 });
+  const error = allcloseError(softmax.flat(), probabilities, { rtol: 1e-5, atol: 1e-6 });
+  section.compare("LinearClassifier (softmax)", "scores", error, 1e-5);
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

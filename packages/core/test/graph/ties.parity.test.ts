@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Graph, gradients, isDType, operators, type TypedValues } from "@tutti/core/graph";
-import { describe, expect, test } from "vitest";
+import { describe, test } from "vitest";
+import { allcloseError, ParitySection } from "../parity-section.ts";
 import { runGraph } from "./run-graph.ts";
-import "./to-be-allclose.ts";
+
+const section = new ParitySection("Kinks and ties");
 
 interface Recorded {
   readonly name: string;
@@ -14,6 +16,8 @@ interface Recorded {
 }
 
 const recorded: readonly Recorded[] = JSON.parse(readFileSync(new URL("./ties.json", import.meta.url), "utf8"));
+
+const tolerance = { rtol: 1e-6, atol: 1e-37 };
 
 function typed(dtype: string, numbers: readonly number[]): TypedValues {
   if (dtype === "bool") return Uint8Array.from(numbers);
@@ -38,8 +42,11 @@ describe("at kinks and ties, gradients are PyTorch 1.13's:", () => {
       const made = gradients(y.mul(upstream), wrt);
       const results = await runGraph(graph, Object.fromEntries(made.map((gradient, i) => [`d${i}`, gradient!])), feeds);
       for (const [i, { values }] of item.gradients.entries()) {
-        expect(results[`d${i}`]!.values as Float32Array).toBeAllclose(values.map(Number), { rtol: 1e-6, atol: 1e-37 });
+        const error = allcloseError(results[`d${i}`]!.values as Float32Array, values.map(Number), tolerance);
+        section.compare(item.name, "gradients", error, tolerance.rtol);
       }
     });
   }
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

@@ -7,7 +7,9 @@ import { compileRun, defineRun, exportOnnx, parameterViews } from "@tutti/core/r
 import { encodeWeights, type InitialWeights, weights } from "@tutti/core/weights";
 import { Tensor as EngineTensor, InferenceSession } from "onnxruntime-node";
 import { expect, test } from "vitest";
-import "../graph/to-be-allclose.ts";
+import { allcloseError, ParitySection } from "../parity-section.ts";
+
+const section = new ParitySection("Weights");
 
 interface Recorded {
   readonly tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly fingerprint: number }>>;
@@ -51,18 +53,21 @@ test("PyTorch computes with a file of ours what the model computes", async () =>
   await expect(`${Buffer.from(bytes).toString("base64")}\n`).toMatchFileSnapshot("files/ours.base64");
   const session = await InferenceSession.create(exportOnnx(own.inferenceGraph!, views), { intraOpNumThreads: 1 });
   const { y } = await session.run({ x: new EngineTensor("float32", Float32Array.from(recorded.ours.x), [2, 3]) });
-  expect(y!.data as Float32Array).toBeAllclose(recorded.ours.y, { rtol: 1e-6, atol: 1e-7 });
+  const error = allcloseError(y!.data as Float32Array, recorded.ours.y, { rtol: 1e-6, atol: 1e-7 });
+  section.compare("MLP that PyTorch loads from our file", "output", error, 1e-6);
 });
 
 test("PyTorch's tensors are read bit for bit, half floats among them", () => {
   const parameters = Object.entries(recorded.tensors).map(([name, { shape }]) => ({ name, shape }));
   const values = weights.load(torchFile).valuesFor(parameters);
+  let wrong = 0;
   for (const [name, { fingerprint }] of Object.entries(recorded.tensors)) {
     const floats = values.get(name)!;
     const words = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
     const found = words.reduce((total, word) => (Math.imul(total, 31) + word) >>> 0, 0);
-    expect([name, found]).toEqual([name, fingerprint]);
+    wrong += found === fingerprint ? 0 : 1;
   }
+  section.compare("tensors that PyTorch wrote, half floats among them", "how many differ in a bit", wrong, 0);
 });
 
 test("a run starts from the weights of a file, and its record says which", () => {
@@ -132,3 +137,5 @@ test("what is no weights file, or is not there, is refused", () => {
   );
   expect(() => weights.load(torchFile, { maxBytes: 100 })).toThrow(expect.objectContaining({ code: "DATA_INVALID" }));
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { optim } from "@tutti/core/optim";
 import { expect, test } from "vitest";
+import { ParitySection } from "../parity-section.ts";
 import { ArenaOptimizer } from "./arena-optimizer.ts";
+
+const section = new ParitySection("Parameter groups and averaged weights");
 
 interface Recording {
   readonly steps: number;
@@ -37,7 +40,7 @@ function worstError(found: Float32Array, wanted: readonly number[]): number {
 
 test.each(recording.cases)(
   "$kind with $name follows PyTorch over 50 steps",
-  ({ kind, options, parameters, averages }) => {
+  ({ name, kind, options, parameters, averages }) => {
     const recordedSteps = recording.recordedSteps.split(" ").map(Number);
     const wanted = floats(parameters);
     const wantedAverages = averages === undefined ? [] : floats(averages);
@@ -50,11 +53,15 @@ test.each(recording.cases)(
       );
       const at = recordedSteps.indexOf(step) * width;
       if (at < 0) continue;
-      expect(worstError(optimizer.parameters, wanted.slice(at, at + width))).toBeLessThanOrEqual(1e-6);
+      const error = worstError(optimizer.parameters, wanted.slice(at, at + width));
+      section.compare(`${kind} with ${name}`, "parameters", error, 1e-6);
       expect(optimizer.compiled.averageSlot === undefined).toBe(averages === undefined);
       if (optimizer.compiled.averageSlot === undefined) continue;
       const average = optimizer.slot(optimizer.compiled.averageSlot);
-      expect(worstError(average, wantedAverages.slice(at, at + width))).toBeLessThanOrEqual(1e-6);
+      const averageError = worstError(average, wantedAverages.slice(at, at + width));
+      section.compare(`${kind} with ${name}`, "averages", averageError, 1e-6);
     }
   },
 );
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());

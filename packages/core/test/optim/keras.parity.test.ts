@@ -1,7 +1,10 @@
 import { type OptimizerDefinition, optim } from "@tutti/core/optim";
 import { randomStream } from "@tutti/core/random";
 import { expect, test } from "vitest";
+import { ParitySection } from "../parity-section.ts";
 import { ArenaOptimizer } from "./arena-optimizer.ts";
+
+const section = new ParitySection("Keras's formulas and Lion");
 
 // Keras 3's update rules (keras.optimizers: SGD, Adagrad, RMSprop, Adam, Nadam, Adadelta, Lion, with their options) in float64.
 type State = Record<string, number>;
@@ -127,7 +130,7 @@ for (const { name, definition, rule } of [...cases]) {
 
 const width = 32;
 
-test.each(cases)("$name follows Keras's formulas over 50 steps", ({ definition, rule, decay = 0 }) => {
+test.each(cases)("$name follows Keras's formulas over 50 steps", ({ name, definition, rule, decay = 0 }) => {
   const values = new Float32Array(51 * width);
   randomStream(9, "keras").fillNormal(values, 0.2, 1);
   const start = [...values.slice(0, width)];
@@ -145,7 +148,7 @@ test.each(cases)("$name follows Keras's formulas over 50 steps", ({ definition, 
     for (let i = 0; i < width; i++) {
       const error = Math.abs(optimizer.parameters[i]! - theta[i]!) / Math.max(1, Math.abs(theta[i]!));
       // Decay multiplies by 1 − lr·λ rounded to float32, as PyTorch: up to 3e-8 a step, always to the same side.
-      expect(error, `step ${step}`).toBeLessThanOrEqual(decay === 0 ? 2e-6 : 3e-6);
+      section.compare(name, "parameters", error, decay === 0 ? 2e-6 : 3e-6);
     }
   }
 });
@@ -156,3 +159,5 @@ test("the textbook's placement adds epsilon on both sides of the root", () => {
   optimizer.update([2]);
   expect(optimizer.parameters[0]).toBeCloseTo(-2 / (Math.sqrt(4.25) + 0.25), 6);
 });
+
+test("docs/parity.md lists what was compared here", () => section.expectListed());
