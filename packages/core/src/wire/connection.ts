@@ -16,7 +16,7 @@ export interface Connection<Out extends Message, In extends Message> {
   send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void;
   /** Bytes queued and not yet handed to the system. */
   readonly bufferedBytes: number;
-  /** Set once, before the first message. The payload is only valid during the call. */
+  /** Called once; what has happened until then is told now. The payload is only valid during the call. */
   listen(handlers: ConnectionHandlers<In>): void;
   /** Closes with a code and reason; what is queued is still sent. */
   close(reason: string): void;
@@ -69,7 +69,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   readonly #codec: Codec<Out, In>;
   readonly #rules: PeerRules<Out, In>;
   readonly #pings = new RateLimit(100, 1);
+  /** Messages that came before anybody listened; the rules keep them few. */
+  readonly #early: { readonly message: In; readonly payload: Uint8Array | undefined }[] = [];
   #handlers: ConnectionHandlers<In> | undefined;
+  #end: string | undefined;
   #pending: PendingPayload<In> | undefined;
   #state: "open" | "closing" | "closed" = "open";
   #failure: TuttiError | undefined;
@@ -104,6 +107,13 @@ export class FramedConnection<Out extends Message, In extends Message> implement
 
   listen(handlers: ConnectionHandlers<In>): void {
     this.#handlers = handlers;
+    const end = this.#end;
+    try {
+      for (const { message, payload } of this.#early.splice(0)) handlers.message(message, payload);
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (end !== undefined) queueMicrotask(() => handlers.closed(end, this.#failure));
   }
 
   /** Throws PROTOCOL for a header that is larger than any peer accepts. */
@@ -164,7 +174,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     const message = this.#codec.decode(data);
     this.#rules.received(message);
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
-    if (bytes === 0) this.#handlers?.message(message, undefined);
+    if (bytes === 0) this.#deliver(message, undefined);
     else this.#pending = { message, bytes, assembled: undefined, received: 0 };
   }
 
@@ -179,7 +189,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     }
     if (data.byteLength === bytes) {
       this.#pending = undefined;
-      this.#handlers?.message(message, data);
+      this.#deliver(message, data);
       return;
     }
     pending.assembled ??= new Uint8Array(bytes);
@@ -187,7 +197,12 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     pending.received += data.byteLength;
     if (pending.received < bytes) return;
     this.#pending = undefined;
-    this.#handlers?.message(message, pending.assembled);
+    this.#deliver(message, pending.assembled);
+  }
+
+  #deliver(message: In, payload: Uint8Array | undefined): void {
+    if (this.#handlers === undefined) this.#early.push({ message, payload });
+    else this.#handlers.message(message, payload);
   }
 
   /** Answers a ping unless the peer does not read or floods: an answer may never wait in memory. */
@@ -226,6 +241,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#pending = undefined;
+    this.#end = reason;
     this.#handlers?.closed(reason, this.#failure);
   }
 }
