@@ -16,8 +16,8 @@ export function tinyRun(shards: number, clip: boolean): TrainingRun {
   const evaluation = evaluationPlan({ datasetSize: 10, shardSize: 4 });
   const numberOf = (row: number): number => Math.fround((row * 37) % 11) - 5.3;
   const programs = [
-    ...plan.shardSizes().map((samples) => program("train", samples, layout.totalFloats)),
-    ...evaluation.shardSizes().map((samples) => program("evaluate", samples, layout.totalFloats)),
+    ...plan.shardShapes().map(({ samples }) => program("train", samples, layout.totalFloats)),
+    ...evaluation.shardShapes().map(({ samples }) => program("evaluate", samples, layout.totalFloats)),
   ];
   const pack = (mode: "train" | "evaluate", rows: readonly number[]): PreparedShard => ({
     program: idOf(mode, rows.length),
@@ -49,7 +49,7 @@ export function tinyRun(shards: number, clip: boolean): TrainingRun {
     canaries: [
       pack(
         "train",
-        rowsOf(0, plan.shardSizes()[0]!, (row) => row),
+        rowsOf(0, plan.shardShapes()[0]!.samples, (row) => row),
       ),
     ],
     batches: {

@@ -1,14 +1,16 @@
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
-import type { Dataset } from "@tutti/core/data";
+import { type Dataset, type EvaluationPlan, type PaddedSpan, paddedTo, samplingWeights } from "@tutti/core/data";
 import { packedCollects, packedColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import {
   type CompiledMetric,
+  type CompiledMode,
   type CompiledRun,
   type CompileOptions,
   checkColumns,
   compileRun,
   finishCollected,
+  programKey,
   type RunDefinition,
 } from "@tutti/core/run";
 import type { ShardProgram } from "@tutti/core/step";
@@ -40,7 +42,13 @@ export async function prepareRun(
     const validationData = await validation?.open({ baseDirectory });
     if (validationData !== undefined) open.push(validationData);
     const { maxSteps, ...compileOptions } = options;
-    const compiled = compileRun(definition, { train: trainData, validation: validationData }, compileOptions);
+    const { sampling } = definition.plain;
+    const datasets = {
+      train: trainData,
+      validation: validationData,
+      samplingWeights: sampling === null ? undefined : await samplingWeights(trainData, sampling.weights),
+    };
+    const compiled = compileRun(definition, datasets, compileOptions);
     return { compiled, run: await trainingRun(compiled, trainData, validationData, maxSteps), close };
   } catch (error) {
     await close();
@@ -55,13 +63,13 @@ async function trainingRun(
   maxSteps: number | undefined,
 ): Promise<TrainingRun> {
   const { plan, training, evaluation } = compiled;
-  const programs = [...training.programs.values(), ...(evaluation?.programs.values() ?? [])];
-  const canaries = [await firstRows(largest(training.programs), train)];
-  if (evaluation !== null) canaries.push(await firstRows(largest(evaluation.programs), validation!));
-  const evaluationProgram = (shard: number): ShardProgram => {
-    const { lo, hi } = evaluation!.plan.shards[shard]!;
-    return programOf(evaluation!.programs, hi - lo);
+  const readEvaluation = (shard: number): Promise<PreparedShard> => {
+    const span = evaluation!.plan.shards[shard]!;
+    return readShard(evaluation!, validation!, span, (sample) => span.lo + sample);
   };
+  const evaluationProgram = (shard: number): ShardProgram => programOf(evaluation!, evaluation!.plan.shards[shard]!);
+  const canaries = [await largestTraining(compiled, train)];
+  if (evaluation !== null) canaries.push(await readEvaluation(largestShard(evaluation.plan)));
   return {
     id: compiled.digest, // the same after a resume: workers that are waiting know it again
     definitionDigest: compiled.digest,
@@ -72,7 +80,7 @@ async function trainingRun(
     updated: compiled.updated,
     trainable: compiled.trainable,
     statistics: compiled.statistics,
-    programs,
+    programs: programsOf(training, evaluation),
     optimizer: compiled.optimizer,
     earlyStopping: compiled.definition.plain.earlyStopping,
     stepsPerEpoch: plan.stepsPerEpoch,
@@ -85,7 +93,7 @@ async function trainingRun(
         const shards: PreparedShard[] = [];
         for (const { lo, hi } of batch.shards) {
           const rowOf = (sample: number): number => plan.row(batch.epoch, batch.firstPosition + lo + sample);
-          shards.push(await readShard(programOf(training.programs, hi - lo), train, lo, rowOf));
+          shards.push(await readShard(training, train, { lo, hi, paddedTo: batch.paddedTo }, rowOf));
         }
         return { epoch: batch.epoch, samples: batch.samples, shards };
       },
@@ -98,10 +106,7 @@ async function trainingRun(
             samples: evaluation.plan.datasetSize,
             metrics: evaluation.metrics.map(sumMetric),
             isDue: (step) => step % evaluation.everySteps === 0,
-            read: (shard) => {
-              const { lo, hi } = evaluation.plan.shards[shard]!;
-              return readShard(programOf(evaluation.programs, hi - lo), validation!, lo, (sample) => lo + sample);
-            },
+            read: readEvaluation,
             collectBytes: (shard) => packedCollects(evaluationProgram(shard)).totalBytes,
             finishCollected: (blocks) =>
               finishCollected(
@@ -117,13 +122,20 @@ function sumMetric({ name, length, finish }: CompiledMetric): SumMetric {
   return { name, length, finish };
 }
 
+/** All programs, each once: two lengths share one where the step function uses no sequence. */
+function programsOf(training: CompiledMode, evaluation: CompiledMode | null): readonly ShardProgram[] {
+  const all = [...training.programs.values(), ...(evaluation?.programs.values() ?? [])];
+  return [...new Map(all.map((program) => [program.id, program])).values()];
+}
+
 /** Rows of one shard in one block, the columns as the program's manifest lists them, each on 64 bytes. */
 async function readShard(
-  program: ShardProgram,
+  mode: CompiledMode,
   dataset: Dataset,
-  firstPosition: number,
+  shard: PaddedSpan,
   rowOf: (sample: number) => number,
 ): Promise<PreparedShard> {
+  const program = programOf(mode, shard);
   const { offsets, totalBytes } = packedColumns(program);
   const bytes = new Uint8Array(totalBytes);
   const columns = program.columns.map(({ name, dtype, shape }, i) => {
@@ -134,14 +146,14 @@ async function readShard(
     return { name, dtype, shape, offset, byteLength };
   });
   const rows = Float64Array.from({ length: program.samples }, (_, sample) => rowOf(sample));
-  await dataset.read(
+  await paddedTo(dataset, shard.paddedTo).read(
     rows,
     Object.fromEntries(
       columns.map(({ name, offset, byteLength }) => [name, bytes.subarray(offset, offset + byteLength)]),
     ),
   );
   checkColumns(program, { samples: program.samples, bytes, columns }, (sample) => rows[sample]!);
-  return { program: program.id, samples: program.samples, firstPosition, bytes };
+  return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes };
 }
 
 const bytesPerElement = {
@@ -156,16 +168,21 @@ const bytesPerElement = {
   bool: 1,
 } as const;
 
-function firstRows(program: ShardProgram, dataset: Dataset): Promise<PreparedShard> {
-  return readShard(program, dataset, 0, (sample) => sample);
+/** The first rows, at the largest shape of a training shard: long enough for any row. */
+function largestTraining({ plan, training }: CompiledRun, dataset: Dataset): Promise<PreparedShard> {
+  const { samples, paddedTo: length } = plan.shardShapes().at(-1)!;
+  return readShard(training, dataset, { lo: 0, hi: samples, paddedTo: length }, (sample) => sample);
 }
 
-function largest(programs: ReadonlyMap<number, ShardProgram>): ShardProgram {
-  return programOf(programs, Math.max(...programs.keys()));
+/** The first of the evaluation's shards that have the most values. */
+function largestShard({ shards }: EvaluationPlan): number {
+  const values = shards.map(({ lo, hi, paddedTo: length = 1 }) => (hi - lo) * length);
+  return values.indexOf(Math.max(...values));
 }
 
-function programOf(programs: ReadonlyMap<number, ShardProgram>, samples: number): ShardProgram {
-  const program = programs.get(samples);
-  if (program === undefined) throw new TuttiError("INTERNAL", `no program for shards of ${samples} samples`);
+function programOf({ programs }: CompiledMode, { lo, hi, paddedTo: length }: PaddedSpan): ShardProgram {
+  const key = programKey({ samples: hi - lo, paddedTo: length });
+  const program = programs.get(key);
+  if (program === undefined) throw new TuttiError("INTERNAL", `no program for shards of ${key} samples`);
   return program;
 }

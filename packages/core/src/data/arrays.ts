@@ -8,9 +8,20 @@ import {
   isColumnDType,
   isSampleShape,
   type Scalar,
+  shownValue,
   writeScalar,
 } from "./column.ts";
-import { contiguousColumn, memoryDataset, type StoredColumn } from "./dataset.ts";
+import { contiguousColumn, type Dataset, memoryDataset, type StoredColumn } from "./dataset.ts";
+import {
+  checkSequenceOptions,
+  describeColumns,
+  isSequenceType,
+  type MaskNames,
+  type Padding,
+  type SequenceOptions,
+  type SequenceType,
+} from "./sequence-options.ts";
+import { SequenceSpool, type StoredSequences, sequenceDataset } from "./sequences.ts";
 import { type DataSource, isRecord, type PlainObject, refuseOtherDescription, requireColumns } from "./source.ts";
 
 /** A typed array with a column dtype; int64 comes as BigInt64Array. */
@@ -32,10 +43,12 @@ export interface ShapedColumn {
   readonly values: ColumnArray | readonly Scalar[];
 }
 
-type DTypeOf<Column> = Column extends {
-  readonly dtype: infer DType extends ColumnDType;
-  readonly shape: readonly number[];
+/** Sequences of different lengths; each of `values` is a row: the flat row-major values of its steps. */
+export interface SequenceColumn extends SequenceType {
+  readonly values: readonly ArrayLike<Scalar>[];
 }
+
+type DTypeOf<Column> = Column extends { readonly dtype: infer DType extends ColumnDType }
   ? DType
   : Column extends Float32Array
     ? "float32"
@@ -58,20 +71,24 @@ type DTypeOf<Column> = Column extends {
 /**
  * Columns that are in memory already. A typed array is a column of scalars; `{ dtype, shape, values }` has samples of a
  * shape. Typed arrays of the column's own dtype are kept without a copy and must not change any more; other values
- * are converted and must fit exactly (floats are rounded). Throws BAD_OPTION for a dtype, shape or length that does not
- * fit; opening throws DATA_INVALID for a value that does not.
+ * are converted and must fit exactly (floats are rounded). With a shape of ["length", …], `values` is a list of rows of
+ * different lengths: batches are padded to the lengths of `padTo`, and the step function gets a column `<name>_mask` beside
+ * it. Throws BAD_OPTION for a dtype, shape or length that does not fit; opening throws DATA_INVALID for a value that does not.
  */
-export function arrays<const Columns extends Readonly<Record<string, ColumnArray | ShapedColumn>>>(
+export function arrays<const Columns extends Readonly<Record<string, ColumnArray | ShapedColumn | SequenceColumn>>>(
   columns: Columns,
+  options: SequenceOptions = {},
 ): DataSource<{
-  readonly [Name in keyof Columns]: { readonly dtype: DTypeOf<Columns[Name]>; readonly shape: readonly number[] };
+  readonly [Name in (keyof Columns & string) | MaskNames<Columns>]: {
+    readonly dtype: Name extends keyof Columns ? DTypeOf<Columns[Name]> : "bool";
+    readonly shape: readonly number[];
+  };
 }> {
   requireColumns("arrays", columns);
   const shaped = new Map(Object.entries(columns).map(([name, column]) => [name, shapedColumn(name, column)]));
+  const padding = checkSequenceOptions("arrays", Object.fromEntries(shaped), options);
   const size = commonSize(shaped);
-  const describe: PlainObject = Object.fromEntries(
-    [...shaped].map(([name, { dtype, shape }]) => [name, { dtype, shape: [...shape] }]),
-  );
+  const describe = describeColumns(Object.fromEntries(shaped), padding);
   const source = {
     kind: "arrays",
     describe,
@@ -79,13 +96,34 @@ export function arrays<const Columns extends Readonly<Record<string, ColumnArray
       refuseOtherDescription("arrays", describe, other);
       return source;
     },
-    open: async () =>
-      memoryDataset(size, Object.fromEntries([...shaped].map(([name, column]) => [name, stored(name, column)]))),
+    open: async () => open(size, shaped, padding),
   };
   return source;
 }
 
-function shapedColumn(name: string, column: ColumnArray | ShapedColumn): ShapedColumn {
+async function open(
+  size: number,
+  columns: ReadonlyMap<string, ShapedColumn | SequenceColumn>,
+  padding: Padding | undefined,
+): Promise<Dataset> {
+  const fixed: Record<string, StoredColumn> = {};
+  const sequences: Record<string, StoredSequences> = {};
+  for (const [name, column] of columns) {
+    if (isSequenceColumn(column)) sequences[name] = storedSequences(name, column, padding!);
+    else fixed[name] = stored(name, column);
+  }
+  if (padding === undefined) return memoryDataset(size, fixed);
+  return sequenceDataset(size, [...columns.keys()], fixed, sequences, padding);
+}
+
+function isSequenceColumn(column: ShapedColumn | SequenceColumn): column is SequenceColumn {
+  return isSequenceType(column);
+}
+
+function shapedColumn(
+  name: string,
+  column: ColumnArray | ShapedColumn | SequenceColumn,
+): ShapedColumn | SequenceColumn {
   const where = `data.arrays: column "${name}"`;
   if (ArrayBuffer.isView(column)) {
     const dtype = dtypeOfArray(column);
@@ -105,19 +143,23 @@ function shapedColumn(name: string, column: ColumnArray | ShapedColumn): ShapedC
   if (!ArrayBuffer.isView(column.values) && !Array.isArray(column.values)) {
     throw new TuttiError("BAD_OPTION", `${where}: expected "values" to be an array or typed array`);
   }
+  if (isSequenceColumn(column)) {
+    if (Array.isArray(column.values)) return column;
+    throw new TuttiError("BAD_OPTION", `${where}: expected "values" to be an array of rows, each a list of values`);
+  }
   if (!isSampleShape(column.shape)) {
     throw new TuttiError(
       "BAD_OPTION",
-      `${where}: expected a shape of positive integers, found ${JSON.stringify(column.shape)}`,
+      `${where}: expected a shape of positive integers, the first of which may be "length", found ${JSON.stringify(column.shape)}`,
     );
   }
   return column;
 }
 
-function commonSize(columns: ReadonlyMap<string, ShapedColumn>): number {
+function commonSize(columns: ReadonlyMap<string, ShapedColumn | SequenceColumn>): number {
   let first: { name: string; rows: number } | undefined;
   for (const [name, column] of columns) {
-    const rows = column.values.length / elementsPerSample(column);
+    const rows = isSequenceColumn(column) ? column.values.length : column.values.length / elementsPerSample(column);
     const where = `data.arrays: column "${name}"`;
     if (!Number.isInteger(rows) || rows === 0) {
       throw new TuttiError(
@@ -154,6 +196,21 @@ function stored(name: string, { dtype, shape, values }: ShapedColumn): StoredCol
     }
   }
   return contiguousColumn(type, new Uint8Array(view.buffer));
+}
+
+function storedSequences(name: string, column: SequenceColumn, padding: Padding): StoredSequences {
+  const spool = new SequenceSpool({ dtype: column.dtype, shape: column.shape }, padding);
+  for (const [row, values] of column.values.entries()) {
+    const isList = typeof values === "object" && values !== null && typeof values.length === "number";
+    const problem = isList ? spool.append(values) : { expected: "a list of values", found: shownValue(values) };
+    if (problem === undefined) continue;
+    throw new TuttiError(
+      "DATA_INVALID",
+      `data.arrays row ${row + 1}, column "${name}": expected ${problem.expected}, found ${problem.found}`,
+      { row: row + 1, column: name },
+    );
+  }
+  return spool.finish();
 }
 
 /** The dtype of a typed array's elements; undefined for those that no column can have (uint32, uint64, DataView). */

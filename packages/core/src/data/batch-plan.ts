@@ -1,10 +1,23 @@
 import { TuttiError } from "../errors/index.ts";
 import { permutation } from "../random/index.ts";
+import type { Sequences } from "./dataset.ts";
+import type { RowSampling } from "./sampling.ts";
 
 /** Positions lo … hi−1. */
 export interface Span {
   readonly lo: number;
   readonly hi: number;
+}
+
+/** A shard, and the length that its sequences are padded to; undefined where all rows have one shape. */
+export interface PaddedSpan extends Span {
+  readonly paddedTo: number | undefined;
+}
+
+/** What a program is built for. */
+export interface ShardShape {
+  readonly samples: number;
+  readonly paddedTo: number | undefined;
 }
 
 export interface BatchPlanOptions {
@@ -16,6 +29,10 @@ export interface BatchPlanOptions {
   /** V: shards of a full batch. A property of the run, never of the cluster. */
   readonly shards: number;
   readonly seed: number;
+  /** Which rows make an epoch; by default each of them once, in a random order. */
+  readonly sampling?: RowSampling | undefined;
+  /** Where rows hold sequences of different lengths. */
+  readonly sequences?: Pick<Sequences, "lengths" | "lengthOf"> | undefined;
 }
 
 /** One step's batch. */
@@ -26,6 +43,8 @@ export interface PlannedBatch {
   readonly samples: number;
   /** Position in the epoch of the batch's first sample. */
   readonly firstPosition: number;
+  /** Length that sequences of the whole batch are padded to: the least that holds the longest of them. */
+  readonly paddedTo: number | undefined;
   /** Positions within the batch, in order and without gaps; none is empty. */
   readonly shards: readonly Span[];
 }
@@ -39,8 +58,8 @@ export interface BatchPlan {
   at(step: number): PlannedBatch;
   /** The dataset row at a position of an epoch. */
   row(epoch: number, position: number): number;
-  /** All sizes a shard can have in this run, ascending: what must be compiled before step 1. */
-  shardSizes(): readonly number[];
+  /** All shapes a shard can have in this run, ascending: what must be compiled before step 1. */
+  shardShapes(): readonly ShardShape[];
 }
 
 /**
@@ -49,7 +68,12 @@ export interface BatchPlan {
  * only on seed and epoch. Throws BAD_OPTION when a full batch has fewer samples than shards or there is no batch at all.
  */
 export function batchPlan(options: BatchPlanOptions): BatchPlan {
-  const { datasetSize, lastBatch, shards, seed } = options;
+  const { lastBatch, shards, seed, sequences } = options;
+  const sampling = options.sampling ?? {
+    samples: options.datasetSize,
+    order: (epoch) => permutation(seed, epoch, options.datasetSize),
+  };
+  const datasetSize = sampling.samples;
   const batchSize = options.batchSize === "all" ? datasetSize : options.batchSize;
   requirePositive("batchSize", batchSize);
   requirePositive("shards", shards);
@@ -72,51 +96,75 @@ export function batchPlan(options: BatchPlanOptions): BatchPlan {
   }
   const fullShards = spans(batchSize, shards);
   const shortShards = spans(rest, Math.ceil((rest * shards) / batchSize));
-  let order = { epoch: 0, rows: permutation(seed, 0, datasetSize) };
+  let order = { epoch: 0, rows: sampling.order(0) };
+  const row = (epoch: number, position: number): number => {
+    if (order.epoch !== epoch) order = { epoch, rows: sampling.order(epoch) };
+    return order.rows.at(position);
+  };
+  const paddedTo = (epoch: number, first: number, samples: number): number | undefined => {
+    if (sequences === undefined) return undefined;
+    let longest = 0;
+    for (let i = 0; i < samples; i++) longest = Math.max(longest, sequences.lengthOf(row(epoch, first + i)));
+    return longest;
+  };
   return {
     batchSize,
     stepsPerEpoch,
     at(step) {
       const index = step % stepsPerEpoch;
       const isFull = index < fullSteps;
+      const epoch = Math.floor(step / stepsPerEpoch);
+      const samples = isFull ? batchSize : rest;
+      const firstPosition = index * batchSize;
       return {
-        epoch: Math.floor(step / stepsPerEpoch),
+        epoch,
         index,
-        samples: isFull ? batchSize : rest,
-        firstPosition: index * batchSize,
+        samples,
+        firstPosition,
+        paddedTo: paddedTo(epoch, firstPosition, samples),
         shards: isFull ? fullShards : shortShards,
       };
     },
-    row(epoch, position) {
-      if (order.epoch !== epoch) order = { epoch, rows: permutation(seed, epoch, datasetSize) };
-      return order.rows.at(position);
-    },
-    shardSizes() {
+    row,
+    shardShapes() {
       const occurring = [...(fullSteps > 0 ? fullShards : []), ...(stepsPerEpoch > fullSteps ? shortShards : [])];
-      return [...new Set(occurring.map(({ lo, hi }) => hi - lo))].sort((a, b) => a - b);
+      const lengths = sequences?.lengths ?? [undefined];
+      return shapesOf(occurring.flatMap((span) => lengths.map((length) => ({ ...span, paddedTo: length }))));
     },
   };
 }
 
 export interface EvaluationPlan {
   readonly datasetSize: number;
-  readonly shards: readonly Span[];
-  shardSizes(): readonly number[];
+  /** Each padded for itself. */
+  readonly shards: readonly PaddedSpan[];
+  /** All shapes of its shards, ascending. */
+  shardShapes(): readonly ShardShape[];
 }
 
 /** Rows in their own order, in shards of a fixed size; the last one may be shorter. Throws BAD_OPTION. */
-export function evaluationPlan(options: { readonly datasetSize: number; readonly shardSize: number }): EvaluationPlan {
-  const { datasetSize, shardSize } = options;
+export function evaluationPlan(options: {
+  readonly datasetSize: number;
+  readonly shardSize: number;
+  readonly sequences?: Pick<Sequences, "lengthOf"> | undefined;
+}): EvaluationPlan {
+  const { datasetSize, shardSize, sequences } = options;
   requirePositive("shardSize", shardSize);
-  const shards = Array.from({ length: Math.ceil(datasetSize / shardSize) }, (_, index) => ({
-    lo: index * shardSize,
-    hi: Math.min(datasetSize, (index + 1) * shardSize),
-  }));
-  return {
-    datasetSize,
-    shards,
-    shardSizes: () => [...new Set(shards.map(({ lo, hi }) => hi - lo))].sort((a, b) => a - b),
-  };
+  const shards = Array.from({ length: Math.ceil(datasetSize / shardSize) }, (_, index) => {
+    const lo = index * shardSize;
+    const hi = Math.min(datasetSize, lo + shardSize);
+    if (sequences === undefined) return { lo, hi, paddedTo: undefined };
+    let longest = 0;
+    for (let row = lo; row < hi; row++) longest = Math.max(longest, sequences.lengthOf(row));
+    return { lo, hi, paddedTo: longest };
+  });
+  return { datasetSize, shards, shardShapes: () => shapesOf(shards) };
+}
+
+function shapesOf(shards: readonly PaddedSpan[]): readonly ShardShape[] {
+  const shapes = new Map<string, ShardShape>();
+  for (const { lo, hi, paddedTo } of shards) shapes.set(`${hi - lo}/${paddedTo}`, { samples: hi - lo, paddedTo });
+  return [...shapes.values()].sort((a, b) => a.samples - b.samples || (a.paddedTo ?? 0) - (b.paddedTo ?? 0));
 }
 
 function spans(samples: number, count: number): readonly Span[] {

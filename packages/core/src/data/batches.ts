@@ -2,7 +2,7 @@ import { TuttiError } from "../errors/index.ts";
 import { alignUp } from "../memory/index.ts";
 import type { BatchPlan, EvaluationPlan, Span } from "./batch-plan.ts";
 import { bytesPerSample, type ColumnDType } from "./column.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, paddedTo } from "./dataset.ts";
 
 /** Where a column of a shard lies in its buffer. */
 export interface PackedColumn {
@@ -60,7 +60,7 @@ export function openBatches(dataset: Dataset, plan: BatchPlan): BatchReader {
       const rows = Float64Array.from({ length: hi - lo }, (_, index) =>
         plan.row(batch.epoch, batch.firstPosition + lo + index),
       );
-      return packRows(dataset, rows);
+      return packRows(paddedTo(dataset, batch.paddedTo), rows);
     },
   };
 }
@@ -73,16 +73,16 @@ export interface EvaluationReader {
 export function openEvaluation(dataset: Dataset, plan: EvaluationPlan): EvaluationReader {
   return {
     async readShard(shardIndex) {
-      const { lo, hi } = shardAt(plan.shards, shardIndex);
+      const { lo, hi, paddedTo: length } = shardAt(plan.shards, shardIndex);
       return packRows(
-        dataset,
+        paddedTo(dataset, length),
         Float64Array.from({ length: hi - lo }, (_, index) => lo + index),
       );
     },
   };
 }
 
-function shardAt(shards: readonly Span[], index: number): Span {
+function shardAt<Shard extends Span>(shards: readonly Shard[], index: number): Shard {
   const shard = shards[index];
   if (shard === undefined) throw new TuttiError("INTERNAL", `shard ${index} was asked for; there are ${shards.length}`);
   return shard;

@@ -112,6 +112,11 @@ export function writeScalar(view: DataView, byteOffset: number, dtype: ColumnDTy
   }
 }
 
+/** A value for a message. */
+export function shownValue(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
 function writeInteger(view: DataView, byteOffset: number, dtype: keyof typeof integerRanges, value: number): void {
   if (dtype === "int8") view.setInt8(byteOffset, value);
   else if (dtype === "uint8") view.setUint8(byteOffset, value);

@@ -16,6 +16,23 @@ export interface Dataset {
    */
   read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void>;
   close(): Promise<void>;
+  /** Present where rows hold sequences of different lengths; `columns` and `read` then pad to the last of `padTo`. */
+  readonly sequences?: Sequences;
+}
+
+/** The rows of a data set that has sequences of different lengths, seen at one length. */
+export interface Sequences {
+  /** Lengths that batches of these rows can need, ascending: those of `padTo` that are the least to hold some row. */
+  readonly lengths: readonly number[];
+  /** The least of `lengths` that holds a row's longest sequence. */
+  lengthOf(row: number): number;
+  /** The same rows, sequences padded to one of `lengths`; reading a row that is longer throws INTERNAL. */
+  paddedTo(length: number): Dataset;
+}
+
+/** A data set as batches padded to a length see it; itself where all rows have one shape. */
+export function paddedTo(dataset: Dataset, length: number | undefined): Dataset {
+  return length === undefined ? dataset : (dataset.sequences?.paddedTo(length) ?? dataset);
 }
 
 /**

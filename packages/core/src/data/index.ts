@@ -6,14 +6,16 @@ import { from } from "./rows.ts";
 /** The data sources of a run file: `data.idx`, `data.csv`, `data.arrays`, `data.from`. */
 export const data = { arrays, csv, from, idx } as const;
 
-export type { ColumnArray, ShapedColumn } from "./arrays.ts";
+export type { ColumnArray, SequenceColumn, ShapedColumn } from "./arrays.ts";
 export {
   type BatchPlan,
   type BatchPlanOptions,
   batchPlan,
   type EvaluationPlan,
   evaluationPlan,
+  type PaddedSpan,
   type PlannedBatch,
+  type ShardShape,
   type Span,
 } from "./batch-plan.ts";
 export {
@@ -37,6 +39,14 @@ export {
   type Scalar,
 } from "./column.ts";
 export type { CsvColumn, CsvOptions } from "./csv-options.ts";
-export type { Dataset } from "./dataset.ts";
+export { type Dataset, paddedTo, type Sequences } from "./dataset.ts";
 export type { Row, RowColumn } from "./rows.ts";
+export {
+  type RowOrder,
+  type RowSampling,
+  samplingWeights,
+  type WeightedSamplingOptions,
+  weightedSampling,
+} from "./sampling.ts";
+export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";

@@ -29,8 +29,12 @@ export class RowSpool {
 
   /** The spooled rows; the spool must not be used afterwards. */
   async finish(): Promise<Dataset> {
-    const stored = [...this.#columns].map(([name, column]) => [name, column.finish(this.#size)] as const);
-    return memoryDataset(this.#size, Object.fromEntries(stored));
+    return memoryDataset(this.#size, this.finishColumns());
+  }
+
+  /** The same, as columns. */
+  finishColumns(): Record<string, StoredColumn> {
+    return Object.fromEntries([...this.#columns].map(([name, column]) => [name, column.finish(this.#size)]));
   }
 }
 

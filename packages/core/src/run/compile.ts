@@ -5,6 +5,9 @@ import {
   type EvaluationPlan,
   evaluationPlan,
   type PlainObject,
+  type RowSampling,
+  type ShardShape,
+  weightedSampling,
 } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { type Graph, gradients, simplify, specialize } from "../graph/index.ts";
@@ -22,7 +25,8 @@ import { plainData } from "./plain.ts";
 import { buildProgram } from "./program.ts";
 import { digestOf } from "./record.ts";
 import { runningStatistics } from "./statistics.ts";
-import { type Trace, traceStep } from "./trace.ts";
+import type { Trace } from "./trace.ts";
+import { type Traces, traceLengths } from "./traces.ts";
 import { defaultShards, flopsOf } from "./work.ts";
 
 /** A metric's place in the vector of scalars, and how its sums become a figure. */
@@ -35,9 +39,16 @@ export interface CompiledMetric {
   finish(total: Float64Array): Figures;
 }
 
-/** One way of running the step function: programs by their number of samples, and the metrics that they sum. */
+/** The number of samples, and the length that sequences are padded to where there are any. */
+export type ProgramKey = number | `${number}x${number}`;
+
+export function programKey({ samples, paddedTo }: ShardShape): ProgramKey {
+  return paddedTo === undefined ? samples : `${samples}x${paddedTo}`;
+}
+
+/** One way of running the step function: programs by the shape of a shard, and the metrics that they sum. */
 export interface CompiledMode {
-  readonly programs: ReadonlyMap<number, ShardProgram>;
+  readonly programs: ReadonlyMap<ProgramKey, ShardProgram>;
   readonly metrics: readonly CompiledMetric[];
 }
 
@@ -89,6 +100,8 @@ export interface CompiledRun {
 export interface RunDatasets {
   readonly train: Dataset;
   readonly validation?: Dataset | undefined;
+  /** Of the training data, where the run says `sampling`: what `samplingWeights` gives. */
+  readonly samplingWeights?: Float64Array | undefined;
 }
 
 export interface CompileOptions {
@@ -97,8 +110,8 @@ export interface CompileOptions {
 }
 
 /**
- * Traces the step function, once for training and once for evaluation, and builds a program for every size that a shard
- * can have. Opens nothing and runs nothing; the same arguments give the same bytes.
+ * Traces the step function, once for training and once for evaluation (and once more for every length that sequences are
+ * padded to), and builds a program for every shape that a shard can have. Opens nothing and runs nothing; the same arguments give the same bytes.
  *
  * @throws TuttiError whose message names the layer or option: SHAPE_MISMATCH, MIXES_SAMPLES, NO_GRADIENT, BAD_RUN_FILE,
  *   BAD_OPTION, DATA_MISSING, WEIGHTS_INVALID.
@@ -113,16 +126,21 @@ export function compileRun(
   const tree = moduleTree(model);
   const layout = parameterLayout(tree, plain.freeze);
   if (layout.trainable.entries.length === 0) throw new TuttiError("NO_GRADIENT", "model: has no trainable parameter");
-  const trainingTrace = traceStep(definition, tree, train.columns, true);
-  const evaluationTrace = traceStep(definition, tree, (validation ?? train).columns, false);
+  const trainingTraces = traceLengths(definition, tree, train, true);
+  const evaluationTraces = traceLengths(definition, tree, validation ?? train, false);
+  const [trainingTrace, evaluationTrace] = [trainingTraces.main, evaluationTraces.main];
 
-  const batchSize = plain.batchSize === "all" ? train.size : plain.batchSize;
+  const sampling = samplingOf(definition, datasets);
+  const samplesPerEpoch = sampling?.samples ?? train.size;
+  const batchSize = plain.batchSize === "all" ? samplesPerEpoch : plain.batchSize;
   const shards =
     options.shards ?? plain.shards ?? defaultShards(batchSize, flopsPerSample(trainingTrace, layout, batchSize));
-  const plan = batchPlan({ datasetSize: train.size, batchSize, lastBatch: plain.lastBatch, shards, seed: plain.seed });
-  const training = compileMode(trainingTrace, layout, "train", plan.shardSizes());
+  const { lastBatch, seed } = plain;
+  const { size: datasetSize, sequences } = train;
+  const plan = batchPlan({ datasetSize, batchSize, lastBatch, shards, seed, sampling, sequences });
+  const training = compileMode(trainingTraces, layout, "train", plan.shardShapes());
   const evaluation =
-    validation === undefined ? null : compileEvaluation(definition, evaluationTrace, layout, validation, plan);
+    validation === undefined ? null : compileEvaluation(definition, evaluationTraces, layout, validation, plan);
   checkBest(definition, evaluation);
 
   const given = definition.weights?.valuesFor(layout.all.entries);
@@ -160,6 +178,13 @@ export function compileRun(
 
 const leastCheckpointSteps = 100;
 
+function samplingOf({ plain }: RunDefinition, { samplingWeights: weights }: RunDatasets): RowSampling | undefined {
+  if (plain.sampling === null) return undefined;
+  if (weights === undefined) throw new TuttiError("INTERNAL", "sampling: compileRun was given no weights");
+  const { replacement, samples } = plain.sampling;
+  return weightedSampling({ weights, replacement, samples, seed: plain.seed });
+}
+
 /** Where samples of a shard affect each other. */
 function perShardScopes(graph: Graph): readonly string[] {
   const scopes = graph.nodes
@@ -182,33 +207,36 @@ function flopsPerSample(trace: Trace, layout: ParameterLayout, batchSize: number
 }
 
 function compileMode(
-  trace: Trace,
+  traces: Traces,
   layout: ParameterLayout,
   mode: "train" | "evaluate",
-  sizes: readonly number[],
+  shapes: readonly ShardShape[],
 ): CompiledMode {
   let offset = 2;
-  const metrics = sumsMetrics(trace.metrics).map(([name, { length, finish }]) => {
+  const metrics = sumsMetrics(traces.main.metrics).map(([name, { length, finish }]) => {
     offset += length;
     return { name, offset: offset - length, length, finish };
   });
-  const programs = new Map(sizes.map((samples) => [samples, buildProgram(trace, layout, mode, samples)]));
+  const programs = new Map(
+    shapes.map((shape) => [programKey(shape), buildProgram(traces.at(shape.paddedTo), layout, mode, shape.samples)]),
+  );
   return { programs, metrics };
 }
 
 function compileEvaluation(
   definition: RunDefinition,
-  trace: Trace,
+  traces: Traces,
   layout: ParameterLayout,
   validation: Dataset,
   plan: BatchPlan,
 ): NonNullable<CompiledRun["evaluation"]> {
   const { shardSize, everySteps, everyEpochs } = definition.plain.validation;
-  const evaluation = evaluationPlan({ datasetSize: validation.size, shardSize: Math.min(shardSize, validation.size) });
+  const { size: datasetSize, sequences } = validation;
+  const evaluation = evaluationPlan({ datasetSize, shardSize: Math.min(shardSize, datasetSize), sequences });
   return {
-    ...compileMode(trace, layout, "evaluate", evaluation.shardSizes()),
+    ...compileMode(traces, layout, "evaluate", evaluation.shardShapes()),
     plan: evaluation,
-    collects: collectMetrics(trace.metrics).map(([name, { columns, finish }]) => ({
+    collects: collectMetrics(traces.main.metrics).map(([name, { columns, finish }]) => ({
       name,
       columns: Object.keys(columns),
       finish,
@@ -238,7 +266,7 @@ function recordOf(
 ): PlainObject {
   const model = Object.entries(rootsOf(definition.model)).map(([name, module]) => [name, describeModule(module)]);
   const programs = modes.flatMap((mode) =>
-    [...mode.programs.values()].map((program) => [`${program.mode}/${program.samples}`, program.id] as const),
+    [...mode.programs].map(([key, program]) => [`${program.mode}/${key}`, program.id] as const),
   );
   return {
     ...plainData(definition.plain),

@@ -47,6 +47,15 @@ export interface RunOptions<Columns extends ColumnTypes> {
   readonly shards?: number;
   /** What becomes of samples that do not fill the last batch; "train" by default. */
   readonly lastBatch?: "train" | "drop";
+  /**
+   * Draw rows in proportion to a column of the training data, with replacement by default; an epoch has as many samples as
+   * rows unless `samples` says otherwise. By default every row comes once an epoch.
+   */
+  readonly sampling?: {
+    readonly weights: keyof NoInfer<Columns> & string;
+    readonly replacement?: boolean;
+    readonly samples?: number;
+  };
   /** End the run when a validation metric no longer gets better; not by default. */
   readonly earlyStopping?: Partial<EarlyStopping>;
   /** When a loss or gradient is NaN or infinite: end the run (the default), or leave the step out, counted. */
@@ -94,6 +103,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     seed: 0,
     shards: null,
     lastBatch: "train",
+    sampling: null,
     onNonFinite: "stop",
     earlyStopping: null,
     freeze: [],

@@ -6,6 +6,8 @@ export {
   type CompiledRun,
   type CompileOptions,
   compileRun,
+  type ProgramKey,
+  programKey,
   type RunDatasets,
 } from "./compile.ts";
 export {
@@ -21,6 +23,6 @@ export { exportOnnx } from "./inference.ts";
 export { suggestion } from "./nearest.ts";
 export { applyOverrides } from "./overrides.ts";
 export { parameterViews } from "./parameters.ts";
-export type { BestOptions, PlainDefinition } from "./plain.ts";
+export type { BestOptions, PlainDefinition, SamplingOptions } from "./plain.ts";
 export { canonicalJson, differences, digestOf } from "./record.ts";
 export { defaultShards } from "./work.ts";

@@ -11,6 +11,16 @@ export interface BestOptions {
   readonly mode: "min" | "max";
 }
 
+/** Rows drawn by weight, instead of each once an epoch. */
+export interface SamplingOptions {
+  /** Name of a column of the training data: one number of at least 0 a row. */
+  readonly weights: string;
+  /** true: every position draws anew; false: no row comes twice in an epoch. */
+  readonly replacement: boolean;
+  /** Samples of an epoch; null: the number of rows. */
+  readonly samples: number | null;
+}
+
 /** Every value of a run that is plain data, defaults filled in: what `--set` reaches and the definition digest covers. */
 export interface PlainDefinition {
   readonly data: { readonly train: PlainObject; readonly validation: PlainObject | null };
@@ -23,6 +33,7 @@ export interface PlainDefinition {
   /** null: chosen from the model's work. */
   readonly shards: number | null;
   readonly lastBatch: "train" | "drop";
+  readonly sampling: SamplingOptions | null;
   readonly onNonFinite: "stop" | "skip";
   readonly earlyStopping: EarlyStopping | null;
   /** Names of parameters that do not train, "*" standing for any text. */
@@ -51,6 +62,12 @@ const plainObject = v.custom<PlainObject>(
   "an object of plain values",
 );
 
+const samplingSchema = v.strictObject({
+  weights: v.string("the name of a column"),
+  replacement: v.optional(v.boolean("true or false"), true),
+  samples: v.optional(orNull, null),
+});
+
 const schemas = {
   data: v.strictObject({ train: plainObject, validation: v.nullable(plainObject) }),
   batchSize: v.custom<number | "all">(
@@ -62,6 +79,7 @@ const schemas = {
   seed: v.custom<number>(isInteger, "an integer"),
   shards: orNull,
   lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
+  sampling: v.nullable(samplingSchema),
   onNonFinite: v.picklist(["stop", "skip"], '"stop" or "skip"'),
   freeze: v.array(v.string("text"), "a list of names or patterns"),
   validation: v.strictObject({ everyEpochs: orNull, everySteps: orNull, shardSize: positiveInteger }),
@@ -123,6 +141,7 @@ function knownAt(path: readonly string[]): readonly string[] {
   const [section] = path;
   if (section === undefined) return [...Object.keys(schema.entries), "model", "step"];
   if (section === "checkpoint" && path[1] === "best") return ["metric", "mode"];
+  if (section === "sampling") return Object.keys(samplingSchema.entries);
   if (section === "data" || section === "validation" || section === "checkpoint")
     return Object.keys(schemas[section].entries);
   return [];
@@ -146,12 +165,13 @@ function freezeDeep(value: unknown): void {
 
 /** The plain values as JSON data. */
 export function plainData(plain: PlainDefinition): PlainObject {
-  const { data, optimizer, validation, checkpoint, freeze, earlyStopping, ...rest } = plain;
+  const { data, optimizer, validation, checkpoint, freeze, earlyStopping, sampling, ...rest } = plain;
   const json = (value: object): PlainData => JSON.parse(JSON.stringify(value));
   return {
     ...rest,
     freeze: json(freeze),
     earlyStopping: earlyStopping === null ? null : json(earlyStopping),
+    sampling: sampling === null ? null : json(sampling),
     data: json(data),
     optimizer: json(optimizer),
     validation: json(validation),

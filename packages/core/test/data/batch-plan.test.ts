@@ -16,6 +16,10 @@ const options = fc
     batchSize === "all" ? datasetSize >= shards : lastBatch === "train" || datasetSize >= batchSize,
   );
 
+function sizesOf(plan: Pick<BatchPlan, "shardShapes">): number[] {
+  return plan.shardShapes().map(({ samples }) => samples);
+}
+
 function rowsOfEpoch(plan: BatchPlan, epoch: number): number[] {
   const rows: number[] = [];
   for (let index = 0; index < plan.stepsPerEpoch; index++) {
@@ -70,7 +74,7 @@ test("lists exactly the shard sizes that occur", () => {
       for (let step = 0; step < 2 * plan.stepsPerEpoch; step++) {
         for (const { lo, hi } of plan.at(step).shards) occurring.add(hi - lo);
       }
-      expect(plan.shardSizes()).toEqual([...occurring].sort((a, b) => a - b));
+      expect(sizesOf(plan)).toEqual([...occurring].sort((a, b) => a - b));
     }),
   );
 });
@@ -99,7 +103,7 @@ test("follows the rule of the design on a batch worked out by hand", () => {
       { lo: 2, hi: 5 },
     ],
   });
-  expect(plan.shardSizes()).toEqual([2, 3]);
+  expect(sizesOf(plan)).toEqual([2, 3]);
 });
 
 test("gives the same rows whatever was asked before, and others for another seed or epoch", () => {
@@ -129,6 +133,6 @@ test("evaluates rows in their own order, the last shard short", () => {
     { lo: 4, hi: 8 },
     { lo: 8, hi: 10 },
   ]);
-  expect(plan.shardSizes()).toEqual([2, 4]);
-  expect(evaluationPlan({ datasetSize: 8, shardSize: 8 }).shardSizes()).toEqual([8]);
+  expect(sizesOf(plan)).toEqual([2, 4]);
+  expect(sizesOf(evaluationPlan({ datasetSize: 8, shardSize: 8 }))).toEqual([8]);
 });
