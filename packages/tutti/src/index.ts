@@ -1,6 +1,7 @@
 export { data } from "@tutti/core/data";
 export { type ErrorCode, TuttiError } from "@tutti/core/errors";
 export type * from "@tutti/core/events";
+export { customGradient } from "@tutti/core/graph";
 export { metrics } from "@tutti/core/metrics";
 export { nn } from "@tutti/core/nn";
 export { type ImportedModel, onnx } from "@tutti/core/onnx";

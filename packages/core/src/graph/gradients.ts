@@ -96,7 +96,7 @@ function rule(
     const where = scope === "" ? "" : ` at ${scope}`;
     throw new TuttiError(
       "NO_GRADIENT",
-      `${op.type}${where} has no gradient rule and lies between a trainable parameter and the loss; freeze the parameters before it, replace it, or put .stopGradient() in front of it`,
+      `${op.type}${where} has no gradient rule and lies between a trainable parameter and the loss; freeze the parameters before it, replace it, give it a gradient with customGradient, or put .stopGradient() in front of it`,
       { operator: op.type, scope, outputs: node.outputs },
     );
   }

@@ -1,4 +1,5 @@
 export { checkGraph, type GraphLimits } from "./check-graph.ts";
+export { customGradient } from "./custom-gradient.ts";
 export { gradients } from "./gradients.ts";
 export * from "./graph.ts";
 export type { Attributes, AttributeValue, Node } from "./node.ts";

@@ -1,4 +1,4 @@
-import { Graph, gradients, type Op, operators, type Tensor } from "@tutti/core/graph";
+import { customGradient, Graph, gradients, type Op, operators, type Tensor } from "@tutti/core/graph";
 import { describe, expect, test } from "vitest";
 import { runGraph, toNumbers } from "./run-graph.ts";
 import "./to-be-allclose.ts";
@@ -45,6 +45,25 @@ describe("gradients", () => {
     const [dx] = gradients(x.mul(x.stopGradient()).sum(), [x]);
     const results = await runGraph(graph, { dx: dx! }, { x: Float32Array.of(3, -4) });
     expect(toNumbers(results.dx!.values)).toEqual([3, -4]);
+  });
+
+  test("are a custom gradient's own, which nothing of the value's operators reaches", async () => {
+    const graph = new Graph();
+    const [x, w] = [parameter(graph, "x", 3), parameter(graph, "w", 3)];
+    const opaque: Op = { ...operators.get(":Exp")!, type: "Exp", gradient: "none" };
+    const value = graph.apply(opaque, [x.mul(w)])[0]!;
+    const y = customGradient(x, value, (dy) => dy.mul(10));
+    const [dx, dw] = gradients(y.mul(y).sum(), [x, w]);
+    expect(dw).toBeNull();
+    const fed = { x: Float32Array.of(0, 1, -2), w: Float32Array.of(1, 0, 0.5) };
+    const results = await runGraph(graph, { y, dx: dx! }, fed);
+    const expected = [0, 0, -1].map(Math.exp);
+    expect(toNumbers(results.y!.values)).toBeAllclose(expected, { rtol: 1e-6, atol: 0 });
+    expect(toNumbers(results.dx!.values)).toBeAllclose(
+      expected.map((value) => 20 * value),
+      { rtol: 1e-6, atol: 0 },
+    );
+    expect(() => customGradient(x, value.sum(), (dy) => dy)).toThrow("expected float32[3] as of x");
   });
 
   test("refuse an operator without a rule on the path to the loss, naming it and what to do", () => {
