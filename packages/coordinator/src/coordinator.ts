@@ -345,6 +345,7 @@ export class Coordinator {
 
   #commit(round: StepRound, hash: string): void {
     this.#generations.commit();
+    this.#reception.committed();
     this.#update = undefined;
     const { step } = this.#generations;
     this.#phases.run("download", () => {

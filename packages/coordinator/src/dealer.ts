@@ -113,12 +113,13 @@ export class Dealer {
     }
   }
 
-  /** The active worker with the fewest open leases per lane that does not hold this one; the first at ties. */
+  /** The active worker with the fewest open leases per lane that does not hold this one, one that has not failed at it if there is any; the first at ties. */
   leastBusy(lease: Lease): Member | undefined {
+    const others = this.#parts.active().filter((member) => !involvedIn(lease).has(member));
+    const untried = others.filter(({ id }) => !lease.failedBy.has(id));
     let best: Member | undefined;
     let least = Number.POSITIVE_INFINITY;
-    for (const member of this.#parts.active()) {
-      if (involvedIn(lease).has(member)) continue;
+    for (const member of untried.length > 0 ? untried : others) {
       const load = this.#round!.leases.heldBy(member) / member.lanes;
       if (load < least) {
         best = member;

@@ -41,11 +41,11 @@ export class Intake {
     }
     if (message.type !== "result" && message.type !== "partial" && message.type !== "failed") return;
     const { round } = this.#parts.dealer;
-    member.lastProgressMs = this.#parts.clock.now();
     if (round === undefined || message.round !== round.number || message.generation !== this.#parts.generation) {
       this.#parts.ledger.staleDropped++;
       return;
     }
+    member.lastProgressMs = this.#parts.clock.now();
     if (message.type === "failed") {
       this.#leaseFailed(member, message);
     } else if (message.type === "result") {
@@ -82,8 +82,11 @@ export class Intake {
     if (round === undefined || lease === undefined || lease.isDone) return;
     lease.holders.delete(member);
     lease.failures++;
+    lease.failedBy.add(member.id);
     const where = `step ${round.step + 1}, shards ${message.lo}…${message.hi - 1}, worker ${member.id} on ${member.host}`;
-    if (lease.failures >= 3) {
+    // One worker that cannot compute says nothing of the run, unless it is the only one.
+    const isAlone = this.#parts.membership.active.every(({ id }) => lease.failedBy.has(id));
+    if (lease.failedBy.size >= 3 || (isAlone && lease.failures >= 3)) {
       this.#parts.fail(new TuttiError("ENGINE_FAILED", `${where}: ${message.message} (tried ${lease.failures} times)`));
       return;
     }

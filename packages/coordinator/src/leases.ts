@@ -18,6 +18,8 @@ export interface Lease {
   isDone: boolean;
   /** How often a worker answered that it could not compute it. */
   failures: number;
+  /** Ids of the workers that answered so. */
+  readonly failedBy: Set<string>;
 }
 
 /**
@@ -40,6 +42,7 @@ export class Leases {
       timesDealt: 0,
       isDone: false,
       failures: 0,
+      failedBy: new Set(),
     };
     this.#leases.set(nodeKey(node), lease);
     this.#open++;

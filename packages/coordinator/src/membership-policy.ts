@@ -4,6 +4,8 @@ export interface MemberFacts {
   readonly state: "connecting" | "loading" | "active" | "gone";
   readonly lastHeardMs: number;
   readonly connectedMs: number;
+  /** Its canary has run: it may wait for a place as long as it likes. */
+  readonly isReady: boolean;
   readonly bufferedBytes: number;
 }
 
@@ -13,6 +15,8 @@ export interface MembershipConfig {
   readonly silenceMs: number;
   /** Time for hello after connecting. */
   readonly helloMs: number;
+  /** Time after connecting to compile the programs and run the canary. */
+  readonly loadingMs: number;
   /** Bytes that may wait for a member's socket. */
   readonly maxBufferedBytes: number;
 }
@@ -21,6 +25,7 @@ export const defaultMembership: MembershipConfig = {
   heartbeatMs: 1000,
   silenceMs: 5000,
   helloMs: 10_000,
+  loadingMs: 300_000,
   maxBufferedBytes: 1 << 30,
 };
 
@@ -38,6 +43,8 @@ export function overdue(
       if (nowMs - member.connectedMs > config.helloMs) {
         verdicts.push({ id: member.id, reason: `no hello within ${config.helloMs} ms` });
       }
+    } else if (member.state === "loading" && !member.isReady && nowMs - member.connectedMs > config.loadingMs) {
+      verdicts.push({ id: member.id, reason: `not ready within ${config.loadingMs} ms` });
     } else if (silentMs > config.silenceMs) {
       verdicts.push({ id: member.id, reason: `silent for ${Math.round(silentMs)} ms (limit ${config.silenceMs})` });
     } else if (member.bufferedBytes > config.maxBufferedBytes) {

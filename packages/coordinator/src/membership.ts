@@ -123,6 +123,7 @@ export class Membership {
       id: member.id,
       state: member.state,
       lastHeardMs: member.lastHeardMs,
+      isReady: member.numericClass !== "",
       connectedMs,
       bufferedBytes: member.connection.bufferedBytes,
     }));

@@ -23,6 +23,7 @@ export interface ReceptionParts {
 export class Reception {
   readonly #parts: ReceptionParts;
   #numericClass: string | undefined;
+  #isCommitted = false;
   #waiting: Member[] = [];
 
   constructor(parts: ReceptionParts) {
@@ -83,8 +84,16 @@ export class Reception {
     this.#admit(member);
   }
 
+  /** From the first commit on, the run is pinned to its numeric class. */
+  committed(): void {
+    this.#isCommitted = true;
+  }
+
   /** A place may be free: lets in whoever has waited longest. */
   left(member: Member): void {
+    // Before the first commit nothing depends on the class: it is no longer that of a worker that has gone.
+    const isHere = this.#parts.active().some(({ numericClass }) => numericClass === this.#numericClass);
+    if (!this.#isCommitted && !isHere) this.#numericClass = this.#parts.numericClass;
     this.#waiting = this.#waiting.filter((waiting) => waiting !== member);
     if (this.#parts.active().length >= this.#parts.maxWorkers) return;
     const next = this.#waiting.shift();
