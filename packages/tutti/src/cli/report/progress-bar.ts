@@ -1,15 +1,15 @@
 import { MultiBar, type SingleBar } from "cli-progress";
-import pc from "picocolors";
+import type { Colors } from "./colors.ts";
 
 /** One bar at the bottom of a terminal, with lines passing above it. */
 export class ProgressBar {
   readonly #bars: MultiBar;
   #bar: SingleBar | undefined;
 
-  constructor(stream: NodeJS.WritableStream) {
+  constructor(stream: NodeJS.WritableStream, colors: Colors) {
     this.#bars = new MultiBar({
       stream,
-      format: `${pc.cyan("{bar}")} {percentage}%  {facts}`,
+      format: `${colors.cyan("{bar}")} {percentage}%  {facts}`,
       barCompleteChar: "━",
       barIncompleteChar: "─",
       barsize: 24,

@@ -1,13 +1,18 @@
 import { relative } from "node:path";
 import type { DoneEvent } from "@tutti/core/events";
-import pc from "picocolors";
 import { count, duration, figure, figures, table } from "../format.ts";
+import type { Colors } from "./colors.ts";
 import type { RunFiles } from "./reporter.ts";
 
 /** What a person wants to know when a run is over, line by line. */
-export function summary(done: DoneEvent, files: RunFiles | undefined, runFile: string): readonly string[] {
+export function summary(
+  done: DoneEvent,
+  files: RunFiles | undefined,
+  runFile: string,
+  colors: Colors,
+): readonly string[] {
   const { outcome, steps, epochs, wallMs, samplesPerSecond, validation, weightsSha256, ledger } = done;
-  const headline = outcome === "completed" ? pc.green("done") : pc.yellow("stopped");
+  const headline = headlines(colors)[outcome];
   const lines = [
     "",
     `${headline} after ${duration(wallMs)}: ${count(steps)} steps, ${figure(epochs)} epochs, ${count(samplesPerSecond)} samples/s`,
@@ -15,7 +20,7 @@ export function summary(done: DoneEvent, files: RunFiles | undefined, runFile: s
   if (validation !== null) lines.push(`validation: ${figures(validation)}`);
   if (ledger.leasesDealtAgain > 0)
     lines.push(`${count(ledger.leasesDealtAgain)} leases were dealt again; every sample still counted once`);
-  lines.push(pc.dim(`weights ${weightsSha256}`));
+  lines.push(colors.dim(`weights ${weightsSha256}`));
   if (files !== undefined) lines.push("", ...placesOf(files), "", ...nextOf(outcome, files, runFile));
   return lines;
 }
@@ -48,4 +53,12 @@ function nextOf(outcome: DoneEvent["outcome"], { directory, onnx }: RunFiles, ru
 function near(path: string): string {
   const short = relative(process.cwd(), path);
   return short.startsWith("..") ? path : short;
+}
+
+function headlines({ green, yellow }: Colors): Readonly<Record<DoneEvent["outcome"], string>> {
+  return {
+    completed: green("done"),
+    "early-stopped": green("done early, as validations got no better,"),
+    stopped: yellow("stopped"),
+  };
 }

@@ -1,7 +1,7 @@
 import type { DoneEvent, RunEvent, RunStarted, StepEvent } from "@tutti/core/events";
-import pc from "picocolors";
 import { clockTime, count, figure, figures } from "../format.ts";
 import type { Output } from "../output.ts";
+import { type Colors, colorsFor } from "./colors.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import type { Reporter, RunFiles } from "./reporter.ts";
 import { Speed } from "./speed.ts";
@@ -14,6 +14,7 @@ const quietMs = 10_000;
 export class TerminalReporter implements Reporter {
   readonly #output: Output;
   readonly #runFile: string;
+  readonly #colors: Colors;
   readonly #bar: ProgressBar | undefined;
   readonly #speed = new Speed();
   #run: RunStarted | undefined;
@@ -23,7 +24,8 @@ export class TerminalReporter implements Reporter {
   constructor(output: Output, runFile: string) {
     this.#output = output;
     this.#runFile = runFile;
-    this.#bar = output.stdout.isTTY === true ? new ProgressBar(output.stdout) : undefined;
+    this.#colors = colorsFor(output.stdout);
+    this.#bar = output.stdout.isTTY === true ? new ProgressBar(output.stdout, this.#colors) : undefined;
   }
 
   event(event: RunEvent): void {
@@ -34,7 +36,9 @@ export class TerminalReporter implements Reporter {
       case "worker": {
         const { id, host, lanes, reason } = event;
         const why = reason === undefined ? "" : `: ${reason}`;
-        this.log(pc.dim(`worker ${id} ${event.event} (${host}, ${lanes} ${lanes === 1 ? "lane" : "lanes"})${why}`));
+        this.log(
+          this.#colors.dim(`worker ${id} ${event.event} (${host}, ${lanes} ${lanes === 1 ? "lane" : "lanes"})${why}`),
+        );
         return;
       }
       case "step":
@@ -42,14 +46,14 @@ export class TerminalReporter implements Reporter {
         return;
       case "validation":
         this.log(
-          `${pc.bold(`epoch ${event.epoch + 1}`)}  step ${count(event.step)}  validation: ${figures({ loss: event.loss, ...event.metrics })}`,
+          `${this.#colors.bold(`epoch ${event.epoch + 1}`)}  step ${count(event.step)}  validation: ${figures({ loss: event.loss, ...event.metrics })}`,
         );
         return;
       case "notice":
-        this.log(pc.yellow(event.message));
+        this.log(this.#colors.yellow(event.message));
         return;
       case "skipped":
-        this.log(pc.yellow(`step ${count(event.step)} left out: ${event.reason}`));
+        this.log(this.#colors.yellow(`step ${count(event.step)} left out: ${event.reason}`));
         return;
       case "checkpoint":
       case "done":
@@ -65,7 +69,7 @@ export class TerminalReporter implements Reporter {
 
   finish(done: DoneEvent, files: RunFiles | undefined): void {
     this.close();
-    for (const line of summary(done, files, this.#runFile)) this.#output.line(line);
+    for (const line of summary(done, files, this.#runFile, this.#colors)) this.#output.line(line);
   }
 
   close(): void {
@@ -91,7 +95,7 @@ export class TerminalReporter implements Reporter {
     );
     if (startStep > 0) this.log(`resumed after step ${count(startStep)}`);
     this.log(
-      pc.dim(
+      this.#colors.dim(
         `definition ${definitionDigest.slice(0, 12)}, numeric class ${numericClass.slice(0, 12)}${run.url === undefined ? "" : `, ${run.url}`}`,
       ),
     );
