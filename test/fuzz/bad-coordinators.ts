@@ -1,8 +1,15 @@
-import { coordinatorCodec, type MessageOf, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import {
+  coordinatorCodec,
+  type MessageOf,
+  type ToCoordinator,
+  type ToWorker,
+  withChecksums,
+  withoutChecksums,
+} from "@tutti/core/wire";
 import type { WebSocket } from "ws";
 import type { PreparedRun } from "../../packages/tutti/src/prepare-run.ts";
 import type { Dice } from "../simulator/dice.ts";
-import { mutated, randomBytes } from "./mutate.ts";
+import { mutated, mutatedHeader, randomFrame } from "./mutate.ts";
 
 /** What a coordinator says, and the tensor behind it. */
 export interface Said {
@@ -23,7 +30,7 @@ export class Caller {
     socket.on("error", () => {});
     socket.on("message", (data: Buffer) => {
       try {
-        this.#heard.add(this.#codec.decode(data).type);
+        this.#heard.add(this.#codec.decode(withoutChecksums(data).header).type);
       } catch {
         // a chunk
       }
@@ -44,8 +51,10 @@ export class Caller {
     });
   }
 
+  /** The header first, with its checksums. */
   frames({ message, payload }: Said): readonly Uint8Array[] {
-    return [this.#codec.encode(message), ...(payload === undefined || payload.byteLength === 0 ? [] : [payload])];
+    const header = withChecksums(this.#codec.encode(message), payload);
+    return [header, ...(payload === undefined || payload.byteLength === 0 ? [] : [payload])];
   }
 
   say(...said: readonly Said[]): void {
@@ -226,6 +235,19 @@ function join(caller: Caller, { welcome, programs, canary }: Script): Promise<vo
   return caller.says("ready");
 }
 
+/** One of them has a mutated header or payload, whose checksums mostly fit. */
+function sayMutated(caller: Caller, said: readonly Said[], dice: Dice): void {
+  const victim = said[dice.whole(0, said.length - 1)];
+  for (const one of said) {
+    const isMutated = one === victim;
+    const payload =
+      isMutated && one.payload !== undefined && dice.chance(0.5) ? mutated(dice, one.payload) : one.payload;
+    const [header, ...rest] = caller.frames(payload === undefined ? one : { ...one, payload });
+    const isHeader = isMutated && payload === one.payload;
+    for (const frame of [isHeader ? mutatedHeader(dice, header!) : header!, ...rest]) caller.raw(frame);
+  }
+}
+
 export const badCoordinators: readonly BadCoordinator[] = [
   {
     name: "hangs up",
@@ -242,7 +264,7 @@ export const badCoordinators: readonly BadCoordinator[] = [
     allowed: coded,
     async treat(caller, { welcome }, dice) {
       if (dice.chance(0.5)) caller.say({ message: welcome });
-      for (let i = dice.whole(1, 5); i > 0; i--) caller.raw(randomBytes(dice, dice.whole(0, 4096)));
+      for (let i = dice.whole(1, 5); i > 0; i--) caller.raw(randomFrame(dice, dice.whole(0, 4096)));
       caller.raw("good night");
     },
   },
@@ -255,9 +277,7 @@ export const badCoordinators: readonly BadCoordinator[] = [
     name: "mutates what it says before the worker is ready",
     allowed: coded,
     async treat(caller, { welcome, programs, canary }, dice) {
-      const frames = [{ message: welcome }, ...programs, canary].flatMap((said) => caller.frames(said));
-      const victim = dice.whole(0, frames.length - 1);
-      for (const [i, frame] of frames.entries()) caller.raw(i === victim ? mutated(dice, frame) : frame);
+      sayMutated(caller, [{ message: welcome }, ...programs, canary], dice);
       caller.raw("good night");
     },
   },
@@ -266,9 +286,7 @@ export const badCoordinators: readonly BadCoordinator[] = [
     allowed: coded,
     async treat(caller, lines, dice) {
       await join(caller, lines);
-      const frames = lines.work.flatMap((said) => caller.frames(said));
-      const victim = dice.whole(0, frames.length - 1);
-      for (const [i, frame] of frames.entries()) caller.raw(i === victim ? mutated(dice, frame) : frame);
+      sayMutated(caller, lines.work, dice);
       caller.raw("good night");
     },
   },

@@ -1,9 +1,9 @@
 import { request } from "node:http";
 import { connect } from "node:net";
-import type { MessageOf, ToCoordinator, ToWorker } from "@tutti/core/wire";
+import { type MessageOf, type ToCoordinator, type ToWorker, withChecksums } from "@tutti/core/wire";
 import { WebSocket } from "ws";
 import type { Dice } from "../simulator/dice.ts";
-import { mutated, randomBytes } from "./mutate.ts";
+import { mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
 import { type Ending, type Target, Visitor } from "./visitor.ts";
 
 /** A visit that no worker would pay, and how a coordinator may end it. */
@@ -213,7 +213,7 @@ const ofTheProtocol: readonly BadWorker[] = [
     allowed: coded,
     async visit(target, dice) {
       const visitor = await Visitor.open(target);
-      const frames = Array.from({ length: dice.whole(1, 5) }, () => randomBytes(dice, dice.whole(0, 2000)));
+      const frames = Array.from({ length: dice.whole(1, 5) }, () => randomFrame(dice, dice.whole(0, 2000)));
       return afterwards(visitor, dice.chance(0.5) ? frames : [visitor.encode(hello()), ...frames]);
     },
   },
@@ -226,7 +226,7 @@ const ofTheProtocol: readonly BadWorker[] = [
       const victim = dice.whole(0, frames.length - 1);
       return afterwards(
         visitor,
-        frames.map((frame, i) => (i === victim || dice.chance(0.1) ? mutated(dice, frame) : frame)),
+        frames.map((frame, i) => (i === victim || dice.chance(0.1) ? mutatedHeader(dice, frame) : frame)),
       );
     },
   },
@@ -237,7 +237,7 @@ const ofTheProtocol: readonly BadWorker[] = [
       const visitor = await Visitor.open(target);
       const messages = conversation(target.numericClass);
       const frames = Array.from({ length: dice.whole(1, 12) }, () =>
-        dice.chance(0.1) ? randomBytes(dice, 64) : visitor.encode(dice.pick(messages) ?? hello()),
+        dice.chance(0.1) ? randomFrame(dice, 64) : visitor.encode(dice.pick(messages) ?? hello()),
       );
       return afterwards(visitor, frames);
     },
@@ -261,7 +261,8 @@ const ofTheProtocol: readonly BadWorker[] = [
     async visit(target, dice) {
       const visitor = await Visitor.open(target);
       const frame = visitor.encode(dice.pick(conversation(target.numericClass)) ?? hello());
-      return afterwards(visitor, [frame.subarray(0, dice.whole(0, frame.length - 1))]);
+      const header = frame.subarray(0, -8);
+      return afterwards(visitor, [withChecksums(header.subarray(0, dice.whole(0, header.length - 1)), undefined)]);
     },
   },
   {
@@ -271,7 +272,7 @@ const ofTheProtocol: readonly BadWorker[] = [
       const visitor = await Visitor.open(target);
       const kind = dice.pick([0xc6, 0xdb, 0xdd, 0xdf, 0xc9]) ?? 0; // bin, str, array, map, ext with 32-bit lengths
       return afterwards(visitor, [
-        Uint8Array.of(0x81, 0xa4, 0x74, 0x79, 0x70, 0x65, kind, 0xff, 0xff, 0xff, 0xf0, 0x00),
+        withChecksums(Uint8Array.of(0x81, 0xa4, 0x74, 0x79, 0x70, 0x65, kind, 0xff, 0xff, 0xff, 0xf0, 0x00), undefined),
       ]);
     },
   },
@@ -324,7 +325,7 @@ const betrayals: Readonly<
     ),
   "a mutated answer": (lease, visitor, dice) => [
     // Of a length that no answer has, so that a mutation that is still a message is not believed either.
-    mutated(dice, visitor.encode(result(lease, { scalars: garbage(dice, 5) }))),
+    mutatedHeader(dice, visitor.encode(result(lease, { scalars: garbage(dice, 5) }))),
   ],
 };
 
@@ -340,7 +341,11 @@ export const insiders: readonly BadWorker[] = Object.entries(betrayals).map(([na
     const frames = betray(lease, visitor, dice);
     return afterwards(
       visitor,
-      frames.map((frame) => (frame instanceof Uint8Array ? frame : visitor.encode(frame))),
+      frames.map((frame, i) => {
+        if (frame instanceof Uint8Array) return frame;
+        const payload = frames[i + 1];
+        return visitor.encode(frame, payload instanceof Uint8Array ? payload : undefined);
+      }),
     );
   },
 }));

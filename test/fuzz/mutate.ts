@@ -1,7 +1,20 @@
+import { withChecksums } from "@tutti/core/wire";
 import type { Dice } from "../simulator/dice.ts";
 
 export function randomBytes(dice: Dice, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => dice.whole(0, 255));
+}
+
+/** A header frame mutated; mostly with the checksums of what has become of it, so that it is read. */
+export function mutatedHeader(dice: Dice, frame: Uint8Array): Uint8Array {
+  if (dice.chance(0.2)) return mutated(dice, frame);
+  return withChecksums(mutated(dice, frame.subarray(0, -8)), undefined);
+}
+
+/** Random bytes, half of them with the checksums of a header. */
+export function randomFrame(dice: Dice, length: number): Uint8Array {
+  const bytes = randomBytes(dice, length);
+  return dice.chance(0.5) ? withChecksums(bytes, undefined) : bytes;
 }
 
 /** A copy with one to eight changes: flipped bits, replaced, removed, inserted or repeated bytes, or an end cut off. */

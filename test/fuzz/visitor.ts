@@ -1,4 +1,4 @@
-import { FramedConnection, type ToCoordinator, type ToWorker, workerCodec } from "@tutti/core/wire";
+import { FramedConnection, type ToCoordinator, type ToWorker, withChecksums, workerCodec } from "@tutti/core/wire";
 import { WebSocket } from "ws";
 
 export interface Target {
@@ -55,8 +55,9 @@ export class Visitor {
     return this.#heard;
   }
 
-  encode(message: ToCoordinator): Uint8Array {
-    return this.#codec.encode(message);
+  /** A header frame, with its checksums. */
+  encode(message: ToCoordinator, payload?: Uint8Array): Uint8Array {
+    return withChecksums(this.#codec.encode(message), payload);
   }
 
   say(message: ToCoordinator): void {

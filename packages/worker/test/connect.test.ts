@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { coordinatorCodec, type ToWorker } from "@tutti/core/wire";
+import { coordinatorCodec, type ToWorker, withChecksums } from "@tutti/core/wire";
 import { expect, onTestFinished, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { connect } from "../src/connect.ts";
@@ -41,7 +41,7 @@ test("does not wait for ever for a coordinator that says nothing", async () => {
 
 test("does not wait for ever for a coordinator that has said goodbye to hang up", async () => {
   const goodbye: ToWorker = { type: "goodbye", code: "stopped", message: "the run is over", rejoin: false };
-  const url = await place((socket) => socket.send(coordinatorCodec().encode(goodbye)));
+  const url = await place((socket) => socket.send(withChecksums(coordinatorCodec().encode(goodbye), undefined)));
   const { reason, tookMs } = await closing(url);
   expect(reason).toBe("the run is over");
   expect(tookMs).toBeLessThan(3000);

@@ -1,4 +1,5 @@
 import { TuttiError } from "../errors/index.ts";
+import { checkPayload, withChecksums, withoutChecksums } from "./checksum.ts";
 import type { Codec } from "./codec.ts";
 import type { Message } from "./messages.ts";
 import { type PeerRules, RateLimit } from "./peer-rules.ts";
@@ -121,7 +122,8 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     if (this.#state !== "open") return;
     const binary = { binary: true, compress: false };
     const last = payload === undefined || payload.byteLength === 0;
-    const header = this.#codec.encode(message);
+    const isSummed = !last && !isCheckedLater(message);
+    const header = withChecksums(this.#codec.encode(message), isSummed ? payload : undefined);
     if (header.byteLength > maxFrameBytes) {
       throw new TuttiError(
         "PROTOCOL",
@@ -171,15 +173,16 @@ export class FramedConnection<Out extends Message, In extends Message> implement
         `a header frame of ${data.byteLength} bytes: at most ${maxHeaderBytes} are accepted now`,
       );
     }
-    const message = this.#codec.decode(data);
+    const { header, payloadChecksum } = withoutChecksums(data);
+    const message = this.#codec.decode(header);
     this.#rules.received(message);
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
     if (bytes === 0) this.#deliver(message, undefined);
-    else this.#pending = { message, bytes, assembled: undefined, received: 0 };
+    else this.#pending = { message, bytes, checksum: payloadChecksum, assembled: undefined, received: 0 };
   }
 
   #receivePayload(pending: PendingPayload<In>, data: Buffer): void {
-    const { message, bytes } = pending;
+    const { message, bytes, checksum } = pending;
     const expected = Math.min(frameBytes, bytes - pending.received);
     if (data.byteLength !== expected) {
       throw new TuttiError(
@@ -189,6 +192,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     }
     if (data.byteLength === bytes) {
       this.#pending = undefined;
+      if (!isCheckedLater(message)) checkPayload(message.type, data, checksum);
       this.#deliver(message, data);
       return;
     }
@@ -197,6 +201,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     pending.received += data.byteLength;
     if (pending.received < bytes) return;
     this.#pending = undefined;
+    if (!isCheckedLater(message)) checkPayload(message.type, pending.assembled, checksum);
     this.#deliver(message, pending.assembled);
   }
 
@@ -250,8 +255,14 @@ export class FramedConnection<Out extends Message, In extends Message> implement
 interface PendingPayload<In> {
   readonly message: In;
   readonly bytes: number;
+  readonly checksum: number;
   assembled: Uint8Array | undefined;
   received: number;
+}
+
+/** The commit carries the hash of all updates: a checksum of each would be paid for once more for every worker. */
+function isCheckedLater({ type }: Message): boolean {
+  return type === "update";
 }
 
 /** A close reason may hold 123 bytes (RFC 6455, section 5.5). */

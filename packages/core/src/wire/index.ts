@@ -1,3 +1,4 @@
+export { withChecksums, withoutChecksums } from "./checksum.ts";
 export * from "./codec.ts";
 export * from "./connection.ts";
 export * from "./connection-pair.ts";
