@@ -186,7 +186,7 @@ export class Coordinator {
   /** Trains to the end of the run. Throws what made it fail. */
   async train(): Promise<DoneEvent> {
     try {
-      await this.#workersReady();
+      if (!this.#isComplete) await this.#workersReady();
       const startedMs = this.#clock.now();
       if (this.#state !== "stopping") this.#begin();
       let validation: Validation | undefined;
