@@ -3,7 +3,7 @@ import type { Arena } from "../memory/index.ts";
 import { Executor } from "./executor.ts";
 import { LaneSet } from "./lane-set.ts";
 import type { Lanes } from "./lanes.ts";
-import { loadEngine } from "./runtime.ts";
+import { disableTelemetry, loadEngine } from "./runtime.ts";
 import { ThreadLane } from "./thread-lane.ts";
 
 export interface LanesOptions {
@@ -21,6 +21,7 @@ export async function openLanes({
   if (!Number.isInteger(count) || count < 1) {
     throw new TuttiError("BAD_OPTION", `lanes: expected a whole number from 1, found ${count}`);
   }
+  disableTelemetry();
   const opening = Array.from({ length: count }, () => ThreadLane.open(arena.memory, zeroCopy));
   const opened = await Promise.allSettled(opening);
   const lanes = opened.flatMap((lane) => (lane.status === "fulfilled" ? [lane.value] : []));

@@ -46,7 +46,17 @@ export async function loadEngine(): Promise<Engine> {
   return { runtime, zeroCopy: await acceptsSharedMemory(runtime) };
 }
 
+/**
+ * Otherwise the engine's Linux build reports to its maker: a thread, uploads, and a mat-debug-PID.log in the temporary
+ * folder for every process. It reads the process's environment, which only the main thread can change: to be called
+ * there before a lane's thread loads the engine.
+ */
+export function disableTelemetry(): void {
+  process.env.ORT_DISABLE_TELEMETRY ??= "1";
+}
+
 async function importRuntime(): Promise<Runtime> {
+  disableTelemetry();
   try {
     const runtime = await import("onnxruntime-node");
     runtime.env.logLevel = "fatal"; // the level of the process's first session holds for all
