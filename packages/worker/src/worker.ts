@@ -48,6 +48,9 @@ export interface Parting {
 /** How long lanes may go on with what they compute after the membership has ended. */
 const drainMs = 10_000;
 
+/** The canary's rows are kept as of this round; coordinators count theirs from 1. */
+const canaryRound = 0;
+
 interface Computation {
   readonly round: number;
   readonly parameters: number;
@@ -63,7 +66,7 @@ export class Worker {
   readonly #parts: WorkerParts;
   readonly #batches: BatchStore;
   readonly #programs = new Map<string, ShardProgram>();
-  readonly #canaries: { program: string; address: number; bytes: number }[] = [];
+  readonly #canaries: { program: string; address: number }[] = [];
   readonly #computing = new Map<Computation, Promise<void>>();
   readonly #endingRounds = new Set<number>();
   readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
@@ -204,10 +207,9 @@ export class Worker {
   }
 
   #takeCanary(message: MessageOf<ToWorker, "canary">, payload: Uint8Array | undefined): void {
-    const rows = payload ?? new Uint8Array(0);
-    const address = this.#parts.memory.arena.allocate(Math.max(64, rows.byteLength));
-    this.#parts.memory.arena.bytes(address, rows.byteLength).set(rows);
-    this.#canaries.push({ program: message.program, address, bytes: rows.byteLength });
+    const index = this.#canaries.length;
+    this.#batches.put(canaryRound, index, message.program, 0, payload ?? new Uint8Array(0));
+    this.#canaries.push({ program: message.program, address: this.#batches.get(canaryRound, index)!.address });
     if (!message.last) return;
     this.#loading
       .then(() => {
@@ -218,7 +220,11 @@ export class Worker {
         }));
         return this.#parts.numericClass({ programs, parameters, generation });
       })
-      .then((numericClass) => this.#parts.connection.send({ type: "ready", numericClass }))
+      .then((numericClass) => {
+        if (this.#isGone) return; // whoever joined next has this memory now
+        this.#batches.release(canaryRound);
+        this.#parts.connection.send({ type: "ready", numericClass });
+      })
       .catch((error) => this.#giveUp(error));
   }
 
