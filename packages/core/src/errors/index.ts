@@ -7,6 +7,7 @@ export const errorCodes = {
   BAD_OPTION: "a command-line option or a value of the definition is unknown or of the wrong kind",
   BAD_RUN_FILE: "the run file cannot be loaded or does not export a definition",
   BITS_DIFFER: "the same run gave other weights on another number of workers",
+  CHAOS_FAILED: "a run under injected faults hung, ended, lost steps or samples, or left something behind",
   CHECKPOINT_INVALID: "a checkpoint file is missing, damaged, cut off or of another format",
   CHECKPOINT_WRITE_FAILED: "a checkpoint could not be written; the ones before it are untouched",
   CONNECTION_LOST: "a connection to a coordinator or worker failed or was closed by the other side",

@@ -28,6 +28,16 @@ export function share(option: string): (found: unknown) => number | undefined {
   };
 }
 
+/** Reads the text of an option that measures something above zero; decimals are fine. Throws BAD_OPTION. */
+export function positiveNumber(option: string): (found: unknown) => number | undefined {
+  return (found) => {
+    if (found === undefined) return undefined;
+    const value = typeof found === "string" && /^\d+(\.\d+)?$/.test(found) ? Number(found) : Number.NaN;
+    if (value > 0 && Number.isFinite(value)) return value;
+    throw new TuttiError("BAD_OPTION", `--${option}: expected one number above zero, found ${shown(found)}`);
+  };
+}
+
 /** Reads an option that may be given once. Throws BAD_OPTION. */
 export function oneText(option: string): (found: unknown) => string | undefined {
   return (found) => {

@@ -1,5 +1,6 @@
+import { TuttiError } from "@tutti/core/errors";
 import type { Argv } from "yargs";
-import { numberList, wholeNumber } from "../option-values.ts";
+import { numberList, positiveNumber, wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
 
 export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): void {
@@ -38,8 +39,34 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           defaultDescription: "none",
           describe: "Replace a plain value; repeatable",
         })
+        .option("chaos", {
+          type: "boolean",
+          default: false,
+          describe: "Instead: kill, stop and cut off workers and coordinators, and compare with an undisturbed run",
+        })
+        .option("minutes", {
+          coerce: positiveNumber("minutes"),
+          requiresArg: true,
+          describe: "How long --chaos goes on; 1 by default",
+        })
+        .option("seed", {
+          coerce: wholeNumber("seed", 0),
+          requiresArg: true,
+          describe: "Of the faults of --chaos; another one each time by default",
+        })
+        .check(({ chaos, minutes, seed }) => {
+          if (chaos || (minutes === undefined && seed === undefined)) return true;
+          throw new TuttiError("BAD_OPTION", "--minutes and --seed are options of --chaos: expected it too");
+        })
+        .example("$0 verify examples/digits.ts --chaos --minutes 5", "the same bits, whatever happens for five minutes")
         .example("$0 verify examples/digits.ts --workers 1,2,3,5", "compare four worker counts over 20 steps"),
     async (args) => {
+      if (args.chaos) {
+        const { verifyUnderFaults } = await import("../../chaos/verify-under-faults.ts");
+        const { run, set, minutes = 1, seed = Date.now() % 1_000_000, json } = args;
+        await verifyUnderFaults({ run, set, minutes, seed, json }, output);
+        return;
+      }
       const { verify } = await import("../verify/verify.ts");
       await verify(
         {

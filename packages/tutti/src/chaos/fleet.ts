@@ -1,0 +1,108 @@
+import { JsonCommand } from "./json-command.ts";
+import { Link, type LinkOptions } from "./link.ts";
+
+/** A worker that ended though nobody ended it. */
+export interface WorkerEnd {
+  /** Its error's code, or the signal or exit status. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface FleetOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly link: LinkOptions;
+  /** Seconds that workers keep trying to reach a coordinator. */
+  readonly retrySeconds: number;
+}
+
+/** Worker processes, each with a link of its own. Those that die are started again while the run goes on. */
+export class Fleet {
+  /** Ends that no fault of ours explains by itself. */
+  readonly ends: WorkerEnd[] = [];
+  readonly #options: FleetOptions;
+  readonly #places = new Set<Place>();
+  #isClosing = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  get places(): readonly Place[] {
+    return [...this.#places];
+  }
+
+  async add(): Promise<void> {
+    const link = await Link.open(this.#options.link);
+    if (this.#isClosing) return link.close();
+    const place = new Place(link, () => this.#start(place));
+    this.#places.add(place);
+    place.start();
+  }
+
+  /**
+   * The run is over: asks those workers to leave that are cut off from hearing it, lets the others end by themselves, and
+   * ends those that have not within `graceMs`.
+   * @returns how many had to be ended.
+   */
+  async close(graceMs: number): Promise<number> {
+    this.#isClosing = true;
+    let killed = 0;
+    const timer = setTimeout(() => {
+      for (const { command } of this.#places) {
+        if (command?.isAlive !== true) continue;
+        killed++;
+        command.kill();
+      }
+    }, graceMs);
+    const places = this.places;
+    for (const place of places) if (!place.link.isConnected) place.leave();
+    await Promise.all(places.map(({ command }) => command?.ended));
+    clearTimeout(timer);
+    await Promise.all(places.map(({ link }) => link.close()));
+    return killed;
+  }
+
+  #start(place: Place): JsonCommand {
+    const { env, retrySeconds } = this.#options;
+    let error: { readonly code: string; readonly message: string } | undefined;
+    const command = new JsonCommand(["worker", place.link.url, "--retry", `${retrySeconds}`], env, (line) => {
+      if (line.type === "error" && "code" in line && "message" in line)
+        error = { code: String(line.code), message: String(line.message) };
+    });
+    void command.ended.then(({ status, signal, stderr }) => {
+      if (place.isLeaving) {
+        this.#places.delete(place);
+        void place.link.close();
+        return;
+      }
+      if (status === 0) return; // told that the run is over
+      if (signal !== "SIGKILL")
+        this.ends.push({ reason: error?.code ?? signal ?? `exit status ${status}`, message: error?.message ?? stderr });
+      if (!this.#isClosing) place.start();
+    });
+    return command;
+  }
+}
+
+/** Where a worker runs: its process, as long as it lives, and its link. */
+export class Place {
+  readonly link: Link;
+  command: JsonCommand | undefined;
+  isLeaving = false;
+  readonly #run: () => JsonCommand;
+
+  constructor(link: Link, run: () => JsonCommand) {
+    this.link = link;
+    this.#run = run;
+  }
+
+  start(): void {
+    this.command = this.#run();
+  }
+
+  /** Asks the worker to leave, for good. */
+  leave(): void {
+    this.isLeaving = true;
+    this.command?.interrupt();
+  }
+}
