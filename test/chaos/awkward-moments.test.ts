@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { Link } from "../../packages/tutti/src/chaos/index.ts";
+import { root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
+
+const runFile = join(root, "test/fixtures/blobs.ts");
+
+/** A coordinator on a free port, and that port. */
+async function coordinatorOf(out: string): Promise<{ coordinator: TuttiProcess; port: number }> {
+  const coordinator = new TuttiProcess(["coordinator", runFile, "--port", "0", "--out", out, "--resume", "--json"]);
+  const { message } = await coordinator.event("notice", (notice) => notice.message.startsWith("listening"));
+  return { coordinator, port: Number(/:(\d+)$/.exec(message)![1]) };
+}
+
+test("joins again when the connection ended while the worker's engine was loading", async () => {
+  const { coordinator, port } = await coordinatorOf(temporaryFolder());
+  let chunks = 0;
+  const link = await Link.open({
+    coordinatorPort: () => port,
+    onBytes: () => {
+      chunks++;
+      // The request is the first, the answer that makes it a WebSocket the second: the engine takes longer than that.
+      if (chunks === 2) setImmediate(() => link.cut(false));
+    },
+  });
+  onTestFinished(() => link.close());
+  const worker = new TuttiProcess(["worker", link.url, "--json"]);
+  expect(await coordinator.end(), coordinator.stderr).toBe(0);
+  expect(await worker.end(), worker.stderr).toBe(0);
+  expect(worker.events.filter(({ type }) => type === "notice")).toHaveLength(1); // it was cut off, and says so
+});
+
+test("ends without workers when it is started again on a run that is over", async () => {
+  const out = temporaryFolder();
+  const { weightsSha256, steps } = await trained([runFile, "--workers", "0", "--set", "epochs=1", "--out", out]);
+  const again = new TuttiProcess([
+    "coordinator",
+    runFile,
+    "--set",
+    "epochs=1",
+    "--port",
+    "0",
+    "--out",
+    out,
+    "--resume",
+    "--json",
+  ]);
+  expect(await again.end(), again.stderr).toBe(0);
+  expect(await again.event("done")).toMatchObject({ outcome: "completed", steps: steps.length, weightsSha256 });
+});

@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { resultOf, root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
+import { type Host, network, whyNot } from "./network.ts";
+
+const runFile = join(root, "test/fixtures/few-digits.ts");
+const reason = whyNot();
+if (reason !== undefined) console.warn(`SKIPPED, workers on other hosts: ${reason}`);
+
+/** A `tutti worker` on another host. Resolves with its exit status. */
+function workerOn(
+  host: Host,
+  url: string,
+  token: string,
+): { readonly child: ChildProcess; ended: Promise<number | null> } {
+  const [command, ...args] = [
+    ...host.prefix,
+    process.execPath,
+    join(root, "packages/tutti/bin/tutti.js"),
+    "worker",
+    url,
+  ];
+  const child = spawn(command!, args, { cwd: root, env: { ...process.env, TUTTI_TOKEN: token }, stdio: "ignore" });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  return { child, ended: new Promise((resolve) => child.once("close", resolve)) };
+}
+
+test.skipIf(reason !== undefined)(
+  "trains the same bits with workers on other hosts, at 100 Mbit/s, with cables pulled out and put back",
+  async () => {
+    const undisturbed = await trained([runFile, "--workers", "0", "--lanes", "1", "--out", temporaryFolder()]);
+    const { address, hosts } = network(3, 100);
+    const token = randomBytes(32).toString("hex");
+    const out = temporaryFolder();
+    const coordinator = new TuttiProcess(
+      ["coordinator", runFile, "--host", address, "--port", "0", "--min-workers", "3", "--out", out, "--json"],
+      { env: { TUTTI_TOKEN: token } },
+    );
+    const listening = await coordinator.event("notice", ({ message }) => message.startsWith("listening"));
+    const url = /ws:\S+/.exec(listening.message)![0];
+    const workers = hosts.map((host) => workerOn(host, url, token));
+
+    // A short interruption: TCP sends again, and nobody is given up.
+    await coordinator.event("step", ({ step }) => step === 20);
+    hosts[0]!.linkDown();
+    await delay(1500);
+    hosts[0]!.linkUp();
+    // A partition: silence is all that tells of it. Its worker is given up, and joins again when the cable is back.
+    await coordinator.event("step", ({ step }) => step === 60);
+    hosts[1]!.linkDown();
+    const isLeft = ({ event }: { event: string }): boolean => event === "left";
+    expect(coordinator.events.some((event) => event.type === "worker" && isLeft(event))).toBe(false);
+    const left = await coordinator.event("worker", isLeft);
+    expect(left.reason).toMatch(/^silent for \d+ ms/);
+    hosts[1]!.linkUp();
+    await coordinator.event("worker", ({ event, id }) => event === "joined" && !/^w[123]$/.test(id));
+    // All cables at once: the run waits.
+    const { step } = coordinator.events.findLast((event) => event.type === "step")!;
+    for (const host of hosts) host.linkDown();
+    await coordinator.event("notice", ({ message }) => message.startsWith("no worker is left"));
+    for (const host of hosts) host.linkUp();
+    await coordinator.event("step", (event) => event.step > step + 10);
+
+    expect(await coordinator.end(), coordinator.stderr).toBe(0);
+    expect(resultOf(coordinator.events)).toEqual(undisturbed);
+    expect(await Promise.all(workers.map(({ ended }) => ended))).toEqual([0, 0, 0]);
+  },
+  180_000,
+);
