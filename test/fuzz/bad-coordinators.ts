@@ -311,8 +311,7 @@ export const badCoordinators: readonly BadCoordinator[] = [
   },
   {
     name: "sends a message larger than any",
-    // 1006: the worker closes while 4 MiB are still on their way, and TCP's reset may overtake its close frame.
-    allowed: [1006, 1009, 4000],
+    allowed: [1009, 4000],
     treat: async (caller, _, dice) => caller.raw(new Uint8Array(dice.pick([1 << 17, 1 << 22]) ?? 0)),
   },
   {
