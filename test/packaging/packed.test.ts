@@ -1,0 +1,107 @@
+import { execFile } from "node:child_process";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { publint } from "publint";
+import { beforeAll, expect, test } from "vitest";
+import { jsonLines, tutti } from "../cli/command.ts";
+import { root, temporaryFolder } from "../system/tutti-process.ts";
+import { type Installed, inShell, installed } from "./installed.ts";
+
+const execute = promisify(execFile);
+
+let app: Installed;
+beforeAll(async () => {
+  app = await installed();
+});
+
+const packageFolder = (): string => join(app.folder, "node_modules/tutti");
+
+test("publint finds nothing to say about the package", async () => {
+  const { messages } = await publint({ pkgDir: packageFolder(), pack: false, strict: true });
+  expect(messages).toEqual([]);
+});
+
+test("its types are right wherever an ES module imports it (are-the-types-wrong)", async () => {
+  const attw = join(root, "node_modules/.bin/attw");
+  const { stdout } = await execute(attw, [app.tarball, "--profile", "esm-only", "--format", "json"]);
+  const { analysis } = JSON.parse(stdout) as {
+    analysis: { types: { kind: string }; problems: readonly { resolutionKind?: string }[] };
+  };
+  expect(analysis.types).toMatchObject({ kind: "included" });
+  // Those of the profile: CommonJS and the resolution of Node 10 are not offered.
+  const problems = analysis.problems.filter(
+    ({ resolutionKind }) => resolutionKind !== "node10" && resolutionKind !== "node16-cjs",
+  );
+  expect(problems).toEqual([]);
+});
+
+test("holds what runs, its types and licences, and nothing else", () => {
+  const files = readdirSync(packageFolder(), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(packageFolder().length + 1));
+  const strange = files.filter(
+    (path) =>
+      !/^(bin|dist|templates)\/|^node_modules\/@tutti\/[a-z]+\/(dist|wasm|page)\//.test(path) &&
+      !/^(node_modules\/@tutti\/[a-z]+\/)?package\.json$/.test(path) &&
+      !["README.md", "LICENSE", "CHANGELOG.md"].includes(path),
+  );
+  expect(strange).toEqual([]);
+  expect(
+    files.filter((path) => /\.test\.|\.map$|\.tsbuildinfo$|(?<!\.d)\.ts$/.test(path) && !path.startsWith("templates/")),
+  ).toEqual([]);
+});
+
+test("asks for exact versions, and for no package of the workspace", () => {
+  const manifest = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
+    version: string;
+    dependencies: Readonly<Record<string, string>>;
+    bundleDependencies: readonly string[];
+  };
+  for (const [name, range] of Object.entries(manifest.dependencies)) expect(range, name).toMatch(/^\d+\.\d+\.\d+$/);
+  const own = Object.keys(manifest.dependencies).filter((name) => name.startsWith("@tutti/"));
+  expect(own.toSorted()).toEqual(manifest.bundleDependencies.toSorted());
+  expect(own.length).toBeGreaterThan(2);
+  // All of them inside, none beside.
+  expect(readdirSync(join(app.folder, "node_modules")).includes("@tutti")).toBe(false);
+});
+
+test("trains in a folder that has nothing else, to the same bits as the workspace", async () => {
+  const out = join(temporaryFolder(), "run");
+  copyFileSync(join(root, "examples/linear.ts"), join(app.folder, "run.ts"));
+  const ran = await inShell(`npx --no-install tutti train run.ts --workers 2 --out ${out} --json`, app.folder);
+  expect(ran).toMatchObject({ status: 0 });
+  const events = jsonLines(ran.stdout);
+  const done = events.at(-1)!;
+  expect(done).toMatchObject({ type: "done", outcome: "completed", steps: 1000 });
+  // The noise of the data has a variance of 0.01.
+  expect((done.validation as { mse: number }).mse).toBeLessThan(0.0105);
+  expect(events.filter(({ type, event }) => type === "worker" && event === "joined")).toHaveLength(2);
+  const here = await tutti(["train", "examples/linear.ts", "--workers", "0", "--json", "--out", `${out}-here`]);
+  expect(done.weightsSha256).toBe(jsonLines(here.stdout).at(-1)!.weightsSha256);
+});
+
+test("gives a run file its columns' types: a misspelt column does not compile", async () => {
+  const text = (column: string): string => `import { data, defineRun, nn, optim } from "tutti";
+const model = nn.linear(2, 1);
+export default defineRun({
+  data: { train: data.csv("points.csv", { columns: { x: { dtype: "float32", from: ["a", "b"] }, y: "float32" } }) },
+  model,
+  step: ({ x, ${column} }) => ({ loss: nn.mse(model(x).squeeze(1), ${column}) }),
+  optimizer: optim.adam({ lr: 1e-2 }),
+  batchSize: 32,
+});
+`;
+  const compile = async (column: string) => {
+    writeFileSync(join(app.folder, "typed.ts"), text(column));
+    const tsc = join(root, "node_modules/.bin/tsc");
+    return inShell(
+      `${tsc} --noEmit --strict --exactOptionalPropertyTypes --module nodenext --target es2023 --types "" --skipLibCheck typed.ts`,
+      app.folder,
+    );
+  };
+  expect(await compile("y")).toMatchObject({ status: 0, stdout: "" });
+  const misspelt = await compile("z");
+  expect(misspelt.status).not.toBe(0);
+  expect(misspelt.stdout).toContain("Property 'z' does not exist on type");
+});
