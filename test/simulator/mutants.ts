@@ -130,7 +130,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: `${coordinator}coordinator.ts`,
-        find: "while (!this.#publisher.isFlushed(this.#membership.active)) await this.#orFailure(this.#changed.wait());",
+        find: "await this.#life.until(() => this.#publisher.isFlushed(this.#membership.active));",
         replace: "",
       },
     ],

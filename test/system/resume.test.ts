@@ -76,3 +76,35 @@ test("refuses a directory that holds another run, without --resume", async () =>
   expect(again.stderr).not.toMatch(/\n\s+at /);
   expect(root).not.toBe(out);
 });
+
+test("ends on the first Ctrl-C with the checkpoint of the last commit when no worker is left to finish the step", async () => {
+  const long = [runFile, "--set", "epochs=20"];
+  const undisturbed = await trained([...long, "--workers", "1", "--out", temporaryFolder()]);
+  const out = temporaryFolder();
+  const first = new TuttiProcess(["coordinator", ...long, "--port", "0", "--out", out, "--json"]);
+  const { message } = await first.event("notice", ({ message }) => message.startsWith("listening"));
+  const worker = new TuttiProcess(["worker", message.slice(message.indexOf("ws://")), "--json"]);
+  await first.event("step", ({ step }) => step === 17); // step 15 has a checkpoint of its own
+  worker.child.kill("SIGKILL");
+  await first.event("notice", ({ message }) => message === "no worker is left: waiting for one to join");
+  first.child.kill("SIGINT");
+  expect(await first.end(), first.stderr).toBe(0);
+  const stopped = await first.event("done");
+  expect(stopped.outcome).toBe("stopped");
+  const last = first.events.findLast(({ type }) => type === "step");
+  expect(last).toMatchObject({ step: stopped.steps });
+  expect(stopped.ledger.samples).toBe(stopped.steps * 48 - 6 * Math.floor(stopped.steps / 7));
+  await first.event("checkpoint", ({ step }) => step === stopped.steps);
+  const second = new TuttiProcess(["train", ...long, "--workers", "2", "--out", out, "--resume", "--json"]);
+  expect(await second.end(), second.stderr).toBe(0);
+  expect((await second.event("run")).startStep).toBe(stopped.steps);
+  expect(resultOf([...first.events, ...second.events])).toEqual(undisturbed);
+});
+
+test("ends on the first Ctrl-C while it waits for its first worker", async () => {
+  const run = new TuttiProcess(["coordinator", runFile, "--port", "0", "--out", temporaryFolder(), "--json"]);
+  await run.event("notice", ({ message }) => message.startsWith("listening"));
+  run.child.kill("SIGINT");
+  expect(await run.end(), run.stderr).toBe(0);
+  expect(await run.event("done")).toMatchObject({ outcome: "stopped", steps: 0 });
+});

@@ -18,6 +18,8 @@ export interface StartingPoint {
   /** Of the committed steps, those that were left out because a number was not finite. */
   readonly skippedSteps?: number;
   readonly progress?: Progress;
+  /** The validation that was due after `step` is still to be done; false by default. */
+  readonly owesValidation?: boolean;
 }
 
 /** The state between two steps. The views hold until the next but one commit: copy what must last. */
@@ -25,6 +27,8 @@ export interface StateView {
   readonly step: number;
   readonly skippedSteps: number;
   readonly progress: Progress;
+  /** The validation that is due after `step` has not been done: the run was stopped when no worker was left for it. */
+  readonly owesValidation: boolean;
   readonly numericClass: string;
   readonly parameters: Float32Array;
   readonly slots: readonly Float32Array[];

@@ -1,17 +1,14 @@
-import { createHash } from "node:crypto";
 import type { Clock } from "@tutti/core/clock";
-import { isTuttiError, TuttiError } from "@tutti/core/errors";
+import { TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
-import { computeMemory, type Kernels } from "@tutti/core/kernels";
-import type { Arena } from "@tutti/core/memory";
+import { computeMemory } from "@tutti/core/kernels";
 import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
 import { Auditor } from "./audit.ts";
 import type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
 import { Dealer } from "./dealer.ts";
-import { deferred } from "./deferred.ts";
-import type { EvaluationRound } from "./evaluation-round.ts";
-import { Generations } from "./generations.ts";
+import { Generations, sha256OfParameters } from "./generations.ts";
 import { Intake } from "./intake.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import type { Departure, Member } from "./member.ts";
 import { Membership } from "./membership.ts";
 import { defaultMembership } from "./membership-policy.ts";
@@ -22,10 +19,9 @@ import { ReadAhead } from "./read-ahead.ts";
 import { Reception } from "./reception.ts";
 import { Reduction } from "./reduction.ts";
 import { runDone, runStarted } from "./run-events.ts";
-import { Signal } from "./signal.ts";
-import { StepRound } from "./step-round.ts";
-import { StepUpdate } from "./step-update.ts";
-import { finishMetrics, type PreparedBatch, type TrainingRun } from "./training-run.ts";
+import { RunLedger } from "./run-ledger.ts";
+import type { PreparedBatch, TrainingRun } from "./training-run.ts";
+import { type StepParts, TrainingStep } from "./training-step.ts";
 import { type Validation, Validator } from "./validator.ts";
 
 /**
@@ -36,8 +32,6 @@ export class Coordinator {
   readonly #run: TrainingRun;
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
-  readonly #arena: Arena;
-  readonly #kernels: Kernels;
   readonly #generations: Generations;
   readonly #reduction: Reduction;
   readonly #membership: Membership;
@@ -46,29 +40,18 @@ export class Coordinator {
   readonly #validator: Validator;
   readonly #ahead: ReadAhead;
   readonly #phases: PhaseClock;
-  readonly #changed = new Signal();
+  readonly #life = new Lifecycle();
   readonly #intake: Intake;
-  readonly #auditor: Auditor;
-  readonly #hashScratch: number;
   readonly #startStep: number;
   readonly #reception: Reception;
-  readonly #ledger = {
-    samples: 0,
-    leasesDealtAgain: 0,
-    duplicatesDropped: 0,
-    duplicatesDiffering: 0,
-    staleDropped: 0,
-    nodesAudited: 0,
-    workersHealed: 0,
-    workersQuarantined: 0,
-    skippedSteps: 0,
-  };
-  #update: StepUpdate | undefined;
+  readonly #ledger: RunLedger;
+  readonly #stepParts: StepParts;
+  /** The step under way, or the last one. */
+  #step: TrainingStep | undefined;
   #progress: Progress;
+  /** The validation that is due after the last step has not been done yet. */
+  #owesValidation: boolean;
   #nextRound = 1;
-  #state: "waiting" | "training" | "stopping" | "over" = "waiting";
-  #failure: { readonly error: unknown } | undefined;
-  #rejectWaiting: (error: unknown) => void = () => {};
 
   constructor(run: TrainingRun, start: StartingPoint, options: CoordinatorOptions) {
     const program = run.programs.find(({ mode }) => mode === "train");
@@ -77,23 +60,21 @@ export class Coordinator {
     this.#options = options;
     this.#clock = options.clock;
     const { arena, kernels } = options.memory ?? computeMemory();
-    this.#arena = arena;
-    this.#kernels = kernels;
     const floats = {
       total: run.layout.totalFloats,
       updated: run.updated.totalFloats,
       trainable: run.trainable.totalFloats,
     };
-    this.#generations = new Generations(this.#arena, run.optimizer, floats, {
+    this.#generations = new Generations(arena, run.optimizer, floats, {
       step: start.step,
       updates: start.step - (start.skippedSteps ?? 0),
     });
     this.#generations.initialize(start.parameters, start.slots);
     this.#startStep = start.step;
     this.#progress = start.progress ?? initialProgress;
-    this.#ledger.skippedSteps = start.skippedSteps ?? 0;
-    this.#reduction = new Reduction(this.#arena, this.#kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
-    this.#hashScratch = this.#arena.allocate(8 * Math.max(1, this.#reduction.chunks));
+    this.#owesValidation = start.owesValidation ?? false;
+    this.#ledger = new RunLedger(start.skippedSteps ?? 0);
+    this.#reduction = new Reduction(arena, kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
     this.#phases = new PhaseClock(this.#clock);
     this.#membership = new Membership(
       this.#clock,
@@ -106,7 +87,7 @@ export class Coordinator {
       reduction: this.#reduction,
       generation: options.generation,
       inlineBytes: this.#inlineBytes,
-      changed: this.#changed,
+      changed: this.#life.changed,
     });
     this.#dealer = new Dealer({
       clock: this.#clock,
@@ -119,7 +100,9 @@ export class Coordinator {
         this.#options.onStalled?.({ host: member.host, pid: member.pid });
         this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
       },
-      nobodyLeft: () => this.#notice("no worker is left: waiting for one to join"),
+      nobodyLeft: () => {
+        if (!this.#life.isStopping) this.#notice("no worker is left: waiting for one to join");
+      },
       noneToConfirm: (lease) => this.#intake.noneToConfirm(lease),
     });
     this.#reception = new Reception({
@@ -135,7 +118,6 @@ export class Coordinator {
       admitted: (member) => this.#admitted(member),
     });
     this.#ahead = new ReadAhead(run, this.#dealer, this.#phases);
-    this.#auditor = new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0);
     this.#intake = new Intake({
       clock: this.#clock,
       generation: options.generation,
@@ -143,10 +125,32 @@ export class Coordinator {
       membership: this.#membership,
       phases: this.#phases,
       ledger: this.#ledger,
-      sendParameters: (member) => this.#publisher.sendAll(member, this.#update?.updatedChunks ?? []),
+      sendParameters: (member) => this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []),
       emit: (event) => this.#emit(event),
       fail: (error) => this.fail(error),
     });
+    this.#stepParts = {
+      run,
+      arena,
+      kernels,
+      generation: options.generation,
+      generations: this.#generations,
+      reduction: this.#reduction,
+      membership: this.#membership,
+      reception: this.#reception,
+      dealer: this.#dealer,
+      intake: this.#intake,
+      auditor: new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0),
+      publisher: this.#publisher,
+      phases: this.#phases,
+      ledger: this.#ledger,
+      changed: this.#life.changed,
+      hashScratch: arena.allocate(8 * Math.max(1, this.#reduction.chunks)),
+      normBlockFloats: options.normBlockFloats ?? 16_384,
+      skipsNonFinite: options.onNonFinite === "skip",
+      weightsSha256: options.hashEveryStep ? () => this.weightsSha256() : undefined,
+      emit: (event) => this.#emit(event),
+    };
     this.#validator = new Validator({
       run,
       clock: this.#clock,
@@ -155,32 +159,32 @@ export class Coordinator {
       publisher: this.#publisher,
       membership: this.#membership,
       dealer: this.#dealer,
-      changed: this.#changed,
-      orFailure: (promise) => this.#orFailure(promise),
+      life: this.#life,
     });
   }
 
   /** A new worker connection, not yet listened to. */
   accept(connection: Connection<ToWorker, ToCoordinator>): void {
-    if (this.#state === "over") connection.close("the run is over");
+    if (this.#life.isOver) connection.close("the run is over");
     else this.#membership.accept(connection);
   }
 
   /** True once the run has ended, well or not. */
   get isOver(): boolean {
-    return this.#state === "over";
+    return this.#life.isOver;
   }
 
-  /** Ends the run after the step under way; `train` then returns with outcome "stopped". */
+  /**
+   * Ends the run after the step under way, or without it when no worker is left to compute it; `train` then returns with
+   * outcome "stopped".
+   */
   stop(): void {
-    if (this.#state !== "over") this.#state = "stopping";
-    this.#changed.notify();
+    this.#life.stop();
   }
 
   /** Ends the run at once with an error, such as local workers that cannot be started. Nothing uncommitted remains. */
   fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#rejectWaiting(error);
+    this.#life.fail(error);
   }
 
   /** Trains to the end of the run. Throws what made it fail. */
@@ -188,18 +192,21 @@ export class Coordinator {
     try {
       if (!this.#isComplete) await this.#workersReady();
       const startedMs = this.#clock.now();
-      if (this.#state !== "stopping") this.#begin();
+      if (!this.#life.isStopping) this.#begin();
       let validation: Validation | undefined;
-      while (!this.#isComplete && !this.#isStopping) {
+      while (!this.#isComplete && !this.#life.isStopping) {
         await this.#enoughWorkers();
-        if (this.#isStopping) break;
-        await this.#trainStep(await this.#nextBatch());
-        const validated = this.#isValidationDue() ? await this.#validate() : undefined;
+        if (this.#life.isStopping) break;
+        if (!this.#owesValidation) {
+          if (!(await this.#trainStep(await this.#nextBatch()))) break;
+          this.#owesValidation = this.#isValidationDue();
+        }
+        const validated = this.#owesValidation ? await this.#validate() : undefined;
+        if (this.#owesValidation) break;
         validation = validated ?? validation;
-        if (validated !== undefined) this.#progress = nextProgress(this.#progress, this.#run, validated);
-        await this.#orFailure(this.#options.afterStep?.(this.view, validated, false));
+        await this.#life.orFailure(this.#options.afterStep?.(this.view, validated, false));
       }
-      await this.#orFailure(this.#options.afterStep?.(this.view, undefined, true));
+      await this.#life.orFailure(this.#options.afterStep?.(this.view, undefined, true));
       return this.#finish(this.#clock.now() - startedMs, validation);
     } catch (error) {
       this.#end("failed", `the run failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -214,6 +221,7 @@ export class Coordinator {
     return {
       step,
       skippedSteps: step - updates,
+      owesValidation: this.#owesValidation,
       progress: this.#progress,
       numericClass: this.#reception.numericClass ?? "",
       parameters,
@@ -223,171 +231,57 @@ export class Coordinator {
 
   /** SHA-256 (hex) over the parameters in layout order, little-endian float32, without padding. */
   weightsSha256(): string {
-    const hash = createHash("sha256");
-    const parameters = this.#generations.parameters;
-    for (const { offset, length } of this.#run.layout.entries)
-      hash.update(parameters.subarray(offset, offset + length));
-    return hash.digest("hex");
+    return sha256OfParameters(this.#run.layout, this.#generations.parameters);
   }
 
   // ———————————————————————————————————————————————— one training step ————————————————————————————————————————————————
 
-  /** assign → collect → reduce → update → commit → publish */
-  async #trainStep(batch: PreparedBatch): Promise<void> {
-    while (!this.#publisher.isFlushed(this.#membership.active)) await this.#orFailure(this.#changed.wait());
-    const { round, collected } = this.#assign(batch); // shards → leases → workers
+  /**
+   * assign → collect → reduce → update → commit → publish
+   * @returns false when it was given up: the run is stopping, and nobody is left to compute.
+   */
+  async #trainStep(batch: PreparedBatch): Promise<boolean> {
+    await this.#life.until(() => this.#publisher.isFlushed(this.#membership.active));
+    const step = this.#assign(batch); // shards → leases → workers
     this.#readAhead(); // the next step's rows travel meanwhile
-    await this.#orFailure(collected); // answers are reduced, updated and sent back chunk by chunk as they come
-    const update = this.#finishUpdate(round);
+    await this.#life.until(() => step.isCollected || this.#isDeserted); // answers are reduced, updated and sent back chunk by chunk as they come
+    if (!step.isCollected) {
+      step.abandon();
+      this.#notice(`no worker is left to finish step ${this.#generations.step + 1}: stopping without it`);
+      return false;
+    }
+    const update = step.finishUpdate();
     if (update.nonFinite !== undefined) {
-      this.#leaveOut(round, update.nonFinite);
-      return;
+      step.leaveOut(update.nonFinite);
+      return true;
     }
-    this.#commit(round, update.hash); // t+1 becomes the current generation, everywhere
-    this.#publish(round, update.gradientNorm);
+    step.commit(update.hash); // t+1 becomes the current generation, everywhere
+    step.publish(update.gradientNorm);
+    return true;
   }
 
-  #assign(batch: PreparedBatch): { round: StepRound; collected: Promise<void> } {
-    const collected = deferred();
+  #assign(batch: PreparedBatch): TrainingStep {
     const ahead = this.#ahead.take();
-    const shares =
-      ahead !== undefined && this.#dealer.isCurrent(ahead.shares)
-        ? ahead.shares
-        : this.#dealer.plan(batch.shards.length);
-    const nodes = shares.length > 0 ? shares.flatMap((share) => share.nodes) : [{ lo: 0, hi: batch.shards.length }];
-    const update = this.#newUpdate(batch);
-    const round: StepRound = new StepRound({
-      number: ahead?.round ?? this.#nextRound++,
-      step: this.#generations.step,
-      batch,
-      nodes,
-      reduction: this.#reduction,
-      scalarsLength: this.#run.programs.find(({ mode }) => mode === "train")!.scalars.length,
-      chunkReduced: (chunk) => this.#phases.run("update", () => update.chunkReduced(chunk)),
-      scalarsKnown: () => this.#phases.run("update", () => this.#scalarsKnown(round, update)),
-      complete: () => {
-        this.#phases.complete();
-        collected.resolve();
-      },
-      arena: this.#arena,
-      disputed: (lease, members) => this.#intake.disputed(round, lease, members),
-      differs: (member, lease) => this.#intake.lateAnswerDiffers(round, member, lease),
-      wrong: (member, lease) => this.#intake.quarantine(member, lease),
-    });
-    this.#auditor.plan(round, this.#generations.step, this.#membership.active.length);
-    this.#update = update;
-    this.#phases.dealt();
-    this.#phases.run("data", () => {
-      this.#dealer.open(round, (shard) => batch.shards[shard]);
-      for (const { worker, nodes } of shares) {
-        for (const node of nodes) this.#dealer.deal(round.leases.get(node)!, worker);
-        if (nodes.length === 0) this.#reception.standby(worker);
-      }
-      this.#dealer.dealOrphans();
-    });
-    return { round, collected: collected.promise };
-  }
-
-  #newUpdate(batch: PreparedBatch): StepUpdate {
-    return new StepUpdate({
-      kernels: this.#kernels,
-      arena: this.#arena,
-      layout: this.#run.trainable,
-      statistics: this.#run.statistics,
-      samples: batch.samples,
-      optimizer: this.#run.optimizer,
-      plateau: this.#progress.plateau,
-      generations: this.#generations,
-      reduction: this.#reduction,
-      hashScratch: this.#hashScratch,
-      normBlockFloats: this.#options.normBlockFloats ?? 16_384,
-      send: (chunk) => this.#phases.run("download", () => this.#publisher.sendUpdate(this.#membership.active, chunk)),
-    });
-  }
-
-  #scalarsKnown(round: StepRound, update: StepUpdate): void {
-    round.nonFinite = round.nonFiniteLoss();
-    if (round.nonFinite === undefined) update.divisorKnown(Math.fround(round.scalars!.sums[1]!));
-  }
-
-  /** @returns the error instead, when a number is not finite and such steps are to be left out. */
-  #finishUpdate(
-    round: StepRound,
-  ): { gradientNorm: number; hash: string; nonFinite?: undefined } | { nonFinite: TuttiError } {
-    try {
-      if (round.nonFinite !== undefined) throw round.nonFinite;
-      return this.#phases.run("update", () => this.#update!.finish());
-    } catch (error) {
-      this.#broadcast({ type: "abort", generation: this.#options.generation, round: round.number });
-      if (!isTuttiError(error) || error.code !== "NON_FINITE" || this.#options.onNonFinite !== "skip") throw error;
-      return { nonFinite: error };
-    }
-  }
-
-  /** The step advances step and data position, and nothing else. */
-  #leaveOut(round: StepRound, error: TuttiError): void {
-    this.#generations.skip();
-    this.#update = undefined;
-    const { step } = this.#generations;
-    this.#broadcast({ type: "skip", generation: this.#options.generation, step, round: round.number });
-    this.#dealer.close(this.#membership.all, round.batch.shards.length);
-    this.#count(round);
-    this.#ledger.samples += round.batch.samples;
-    this.#ledger.skippedSteps++;
-    this.#emit({
-      type: "skipped",
-      step,
-      epoch: round.batch.epoch,
-      samples: round.batch.samples,
-      reason: error.message,
-    });
-  }
-
-  #commit(round: StepRound, hash: string): void {
-    this.#generations.commit();
-    this.#reception.committed();
-    this.#update = undefined;
-    const { step } = this.#generations;
-    this.#phases.run("download", () => {
-      this.#broadcast({ type: "commit", generation: this.#options.generation, step, round: round.number, hash });
-    });
-    this.#dealer.close(this.#membership.all, round.batch.shards.length);
-  }
-
-  #publish(round: StepRound, gradientNorm: number): void {
-    const { wallMs, time } = this.#phases.split(round.lastComputeMs);
-    const { sums } = round.scalars!;
-    const { step } = this.#generations;
-    this.#count(round);
-    this.#ledger.samples += round.batch.samples;
-    this.#ledger.nodesAudited += round.nodesAudited;
-    this.#emit({
-      type: "step",
-      step,
-      epoch: round.batch.epoch,
-      loss: sums[0]! / sums[1]!,
-      lr: this.#run.optimizer.learningRate(this.#generations.updates, this.#progress.plateau),
-      gradientNorm,
-      metrics: finishMetrics(this.#run.metrics, sums),
-      samples: round.batch.samples,
-      samplesPerSecond: (round.batch.samples * 1000) / wallMs,
-      wallMs,
-      time,
-      ...(this.#options.hashEveryStep ? { weightsSha256: this.weightsSha256() } : {}),
-    });
+    const isCurrent = ahead !== undefined && this.#dealer.isCurrent(ahead.shares);
+    const shares = isCurrent ? ahead.shares : this.#dealer.plan(batch.shards.length);
+    const number = ahead?.round ?? this.#nextRound++;
+    const step = new TrainingStep(this.#stepParts, number, batch, this.#progress.plateau, shares);
+    this.#step = step;
+    step.deal(shares);
+    return step;
   }
 
   // ——————————————————————————————————————————————————————— data ———————————————————————————————————————————————————————
 
   #readAhead(): void {
     const step = this.#generations.step + 1;
-    if (step < this.#run.totalSteps && !this.#isStopping) this.#ahead.start(this.#nextRound++, step);
+    if (step < this.#run.totalSteps && !this.#life.isStopping) this.#ahead.start(this.#nextRound++, step);
   }
 
   async #nextBatch(): Promise<PreparedBatch> {
     this.#phases.start();
     const waitingSince = this.#clock.now();
-    const batch = await this.#orFailure(this.#ahead.batch ?? this.#run.batches.read(this.#generations.step));
+    const batch = await this.#life.orFailure(this.#ahead.batch ?? this.#run.batches.read(this.#generations.step));
     this.#phases.add("data", this.#clock.now() - waitingSince);
     return batch;
   }
@@ -400,11 +294,20 @@ export class Coordinator {
     return evaluation !== undefined && (evaluation.isDue(step) || step === totalSteps);
   }
 
-  async #validate(): Promise<Validation> {
-    const { event, round } = await this.#validator.validate(this.#nextRound++, this.#generations.step);
-    this.#count(round);
+  /** @returns undefined when it was given up, and is owed: the run is stopping, and nobody is left to compute. */
+  async #validate(): Promise<Validation | undefined> {
+    const { step } = this.#generations;
+    const { event, round } = await this.#validator.validate(this.#nextRound++, step, () => this.#isDeserted);
+    this.#ledger.add(round);
+    if (event === undefined) {
+      this.#notice(`no worker is left for the validation after step ${step}: stopping without it`);
+      return undefined;
+    }
+    this.#owesValidation = false;
+    const validation = { loss: event.loss, ...event.metrics };
+    this.#progress = nextProgress(this.#progress, this.#run, validation);
     this.#emit(event);
-    return { loss: event.loss, ...event.metrics };
+    return validation;
   }
 
   // ————————————————————————————————————————————————————— members —————————————————————————————————————————————————————
@@ -420,11 +323,11 @@ export class Coordinator {
   }
 
   #admitted(member: Member): void {
-    this.#publisher.sendAll(member, this.#update?.updatedChunks ?? []);
+    this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []);
     const { averageSlot } = this.#run.optimizer;
     if (this.#dealer.round?.usesAverage && averageSlot !== undefined) this.#publisher.sendAverage(member, averageSlot);
     this.#dealer.dealOrphans();
-    this.#changed.notify();
+    this.#life.changed.notify();
   }
 
   #left(member: Member, departure: Departure): void {
@@ -433,26 +336,25 @@ export class Coordinator {
     this.#dealer.round?.leases.release(member);
     this.#reception.left(member);
     this.#dealer.dealOrphans();
-    this.#changed.notify();
+    this.#life.changed.notify();
   }
 
   // ———————————————————————————————————————————————— beginning and end ————————————————————————————————————————————————
 
   async #workersReady(): Promise<void> {
     const wanted = Math.max(1, this.#options.startWorkers);
-    while (this.#membership.active.length < wanted && this.#state !== "stopping")
-      await this.#orFailure(this.#changed.wait());
+    await this.#life.until(() => this.#membership.active.length >= wanted || this.#life.isStopping);
   }
 
   async #enoughWorkers(): Promise<void> {
     const least = this.#options.minWorkers ?? 1;
     if (least <= 1 || this.#membership.active.length >= least) return;
     this.#notice(`${this.#membership.active.length} of at least ${least} workers are here: waiting for more`);
-    while (this.#membership.active.length < least && !this.#isStopping) await this.#orFailure(this.#changed.wait());
+    await this.#life.until(() => this.#membership.active.length >= least || this.#life.isStopping);
   }
 
   #begin(): void {
-    this.#state = "training";
+    this.#life.begin();
     this.#emit(runStarted(this.#run, this.#startStep, this.#reception.numericClass ?? ""));
   }
 
@@ -467,14 +369,15 @@ export class Coordinator {
   }
 
   #end(code: string, message: string): void {
-    this.#state = "over";
+    this.#life.end();
     this.#ahead.take();
     this.#dealer.stop();
     this.#membership.dismissAll(code, message);
   }
 
-  /** All steps are done, or validations have said that it is enough. */
+  /** All steps are done and validated, or validations have said that it is enough. */
   get #isComplete(): boolean {
+    if (this.#owesValidation) return false;
     return this.#generations.step >= this.#run.totalSteps || this.#progress.earlyStopping.isOver;
   }
 
@@ -482,18 +385,9 @@ export class Coordinator {
     return this.#options.inlineBytes ?? 16_384;
   }
 
-  get #isStopping(): boolean {
-    return this.#state === "stopping";
-  }
-
-  #count(round: StepRound | EvaluationRound): void {
-    this.#ledger.leasesDealtAgain += round.leases.dealtAgain;
-    this.#ledger.duplicatesDropped += round.duplicates;
-    if (round instanceof StepRound) this.#ledger.duplicatesDiffering += round.duplicatesDiffering;
-  }
-
-  #broadcast(message: ToWorker): void {
-    for (const member of this.#membership.active) member.send(message);
+  /** The run is to stop, and nobody is there who could finish what is under way. */
+  get #isDeserted(): boolean {
+    return this.#life.isStopping && this.#membership.active.length === 0;
   }
 
   #notice(message: string): void {
@@ -502,14 +396,5 @@ export class Coordinator {
 
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
-  }
-
-  /** Waits, unless the run fails first. Only train() waits, for one thing at a time. */
-  #orFailure<T>(promise: Promise<T> | T): Promise<T> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
-    return new Promise<T>((resolve, reject) => {
-      this.#rejectWaiting = reject;
-      Promise.resolve(promise).then(resolve, reject);
-    });
   }
 }

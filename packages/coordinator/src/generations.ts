@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { CompiledOptimizer } from "@tutti/core/optim";
+import type { FlatLayout } from "@tutti/core/step";
 
 /** Addresses of one generation in the arena: parameters and optimizer state, each `totalFloats` float32. */
 export interface Generation {
@@ -99,4 +101,11 @@ export class Generations {
 export function combineChunkHashes(kernels: Kernels, arena: Arena, scratch: number, hashes: BigUint64Array): string {
   arena.bytes(scratch, hashes.byteLength).set(new Uint8Array(hashes.buffer, hashes.byteOffset, hashes.byteLength));
   return kernels.hash64(scratch, hashes.byteLength, 0n).toString(16).padStart(16, "0");
+}
+
+/** SHA-256 (hex) over parameters in layout order, little-endian float32, without padding. */
+export function sha256OfParameters(layout: FlatLayout, parameters: Float32Array): string {
+  const hash = createHash("sha256");
+  for (const { offset, length } of layout.entries) hash.update(parameters.subarray(offset, offset + length));
+  return hash.digest("hex");
 }

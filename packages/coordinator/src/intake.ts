@@ -1,6 +1,6 @@
 import type { Clock } from "@tutti/core/clock";
 import { TuttiError } from "@tutti/core/errors";
-import type { Ledger, RunEvent } from "@tutti/core/events";
+import type { RunEvent } from "@tutti/core/events";
 import type { ToCoordinator } from "@tutti/core/wire";
 import type { Dealer } from "./dealer.ts";
 import type { Lease } from "./leases.ts";
@@ -8,6 +8,7 @@ import type { FailedMessage, Member } from "./member.ts";
 import type { Membership } from "./membership.ts";
 import type { PhaseClock } from "./phase-clock.ts";
 import { RecentTimes } from "./recent-times.ts";
+import type { RunLedger } from "./run-ledger.ts";
 import { StepRound } from "./step-round.ts";
 
 export interface IntakeParts {
@@ -16,7 +17,7 @@ export interface IntakeParts {
   readonly dealer: Dealer;
   readonly membership: Membership;
   readonly phases: PhaseClock;
-  readonly ledger: { -readonly [Count in keyof Ledger]: Ledger[Count] };
+  readonly ledger: RunLedger;
   /** Sends a member the current parameters and what of the next is final. */
   readonly sendParameters: (member: Member) => void;
   readonly emit: (event: RunEvent) => void;

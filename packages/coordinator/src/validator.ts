@@ -3,9 +3,9 @@ import type { ValidationEvent } from "@tutti/core/events";
 import type { Dealer } from "./dealer.ts";
 import { EvaluationRound } from "./evaluation-round.ts";
 import type { Generations } from "./generations.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { Membership } from "./membership.ts";
 import type { Publisher } from "./publisher.ts";
-import type { Signal } from "./signal.ts";
 import { finishMetrics, type PreparedShard, type TrainingRun } from "./training-run.ts";
 
 /** The last validation's figures: "loss" and every metric. */
@@ -19,9 +19,7 @@ export interface ValidatorParts {
   readonly publisher: Publisher;
   readonly membership: Membership;
   readonly dealer: Dealer;
-  readonly changed: Signal;
-  /** Waits, unless the run fails first. */
-  readonly orFailure: <T>(promise: Promise<T> | T) => Promise<T>;
+  readonly life: Lifecycle;
 }
 
 /** Runs the validation data over the workers: every shard is one lease, dealt as workers have room. */
@@ -32,9 +30,17 @@ export class Validator {
     this.#parts = parts;
   }
 
-  /** @param step whose parameters all active workers hold. */
-  async validate(number: number, step: number): Promise<{ event: ValidationEvent; round: EvaluationRound }> {
-    const { run, clock, generation, generations, publisher, membership, dealer, changed, orFailure } = this.#parts;
+  /**
+   * @param step whose parameters all active workers hold.
+   * @param isDeserted true when nobody is left to wait for: the validation is then given up.
+   * @returns no event if it was given up.
+   */
+  async validate(
+    number: number,
+    step: number,
+    isDeserted: () => boolean,
+  ): Promise<{ readonly event: ValidationEvent | undefined; readonly round: EvaluationRound }> {
+    const { run, clock, generation, generations, publisher, membership, dealer, life } = this.#parts;
     const evaluation = run.evaluation!;
     const startedMs = clock.now();
     const scalarsLength = run.programs.find(({ mode }) => mode === "evaluate")!.scalars.length;
@@ -42,20 +48,21 @@ export class Validator {
     const slot = generations.updates > 0 ? run.optimizer.averageSlot : undefined;
     const round = new EvaluationRound(number, step, evaluation, scalarsLength, slot !== undefined, (shard) => {
       atHand.delete(shard);
-      changed.notify();
+      life.changed.notify();
     });
     if (slot !== undefined) for (const member of membership.active) publisher.sendAverage(member, slot);
     dealer.open(round, (shard) => atHand.get(shard));
-    for (let shard = 0; shard < evaluation.shards; shard++) {
-      const prepared = await orFailure(evaluation.read(shard));
-      while (!membership.active.some((member) => round.leases.heldBy(member) <= member.lanes))
-        await orFailure(changed.wait());
+    const hasRoom = (): boolean => membership.active.some((member) => round.leases.heldBy(member) <= member.lanes);
+    for (let shard = 0; shard < evaluation.shards && !isDeserted(); shard++) {
+      const prepared = await life.orFailure(evaluation.read(shard));
+      await life.until(() => hasRoom() || isDeserted());
       atHand.set(shard, prepared);
       dealer.dealOrphans();
     }
-    while (!round.isComplete) await orFailure(changed.wait());
+    await life.until(() => round.isComplete || isDeserted());
     for (const member of membership.active) member.send({ type: "release", generation, round: round.number });
     dealer.close(membership.all, evaluation.shards);
+    if (!round.isComplete) return { event: undefined, round };
     const sums = round.sums();
     const event: ValidationEvent = {
       type: "validation",

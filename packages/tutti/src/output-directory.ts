@@ -202,6 +202,7 @@ export class OutputDirectory {
       state: {
         skippedSteps: state.skippedSteps,
         progress: plainProgress(state.progress),
+        ...(state.owesValidation ? { owesValidation: true } : {}),
         ...(this.#best === undefined ? {} : { best: this.#best }),
       },
       parameters: layout.entries

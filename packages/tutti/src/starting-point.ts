@@ -42,6 +42,7 @@ export function startFrom(checkpoint: Checkpoint, compiled: CompiledRun): Starti
     ),
     numericClass: checkpoint.numericClass,
     progress: progressOf(checkpoint),
+    owesValidation: checkpoint.state.owesValidation === true,
     skippedSteps: typeof checkpoint.state.skippedSteps === "number" ? checkpoint.state.skippedSteps : 0,
   };
 }

@@ -1,0 +1,229 @@
+import { isTuttiError, type TuttiError } from "@tutti/core/errors";
+import type { RunEvent } from "@tutti/core/events";
+import type { Kernels } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
+import type { PlateauState } from "@tutti/core/optim";
+import type { ToWorker } from "@tutti/core/wire";
+import type { Auditor } from "./audit.ts";
+import type { Dealer } from "./dealer.ts";
+import type { Generations } from "./generations.ts";
+import type { Intake } from "./intake.ts";
+import type { LeaseShare } from "./lease-plan.ts";
+import type { Member } from "./member.ts";
+import type { Membership } from "./membership.ts";
+import type { PhaseClock } from "./phase-clock.ts";
+import type { Publisher } from "./publisher.ts";
+import type { Reception } from "./reception.ts";
+import type { Reduction } from "./reduction.ts";
+import type { RunLedger } from "./run-ledger.ts";
+import type { Signal } from "./signal.ts";
+import { StepRound } from "./step-round.ts";
+import { StepUpdate } from "./step-update.ts";
+import { finishMetrics, type PreparedBatch, type TrainingRun } from "./training-run.ts";
+
+/** What all steps of a run are made with. */
+export interface StepParts {
+  readonly run: TrainingRun;
+  readonly arena: Arena;
+  readonly kernels: Kernels;
+  readonly generation: number;
+  readonly generations: Generations;
+  readonly reduction: Reduction;
+  readonly membership: Membership;
+  readonly reception: Reception;
+  readonly dealer: Dealer;
+  readonly intake: Intake;
+  readonly auditor: Auditor;
+  readonly publisher: Publisher;
+  readonly phases: PhaseClock;
+  readonly ledger: RunLedger;
+  /** Notified when all answers are in. */
+  readonly changed: Signal;
+  /** Room for 8 bytes per chunk. */
+  readonly hashScratch: number;
+  readonly normBlockFloats: number;
+  /** Leave a step out whose loss or gradient is not finite, instead of ending the run. */
+  readonly skipsNonFinite: boolean;
+  /** SHA-256 of the parameters, where every step's event is to have it. */
+  readonly weightsSha256: (() => string) | undefined;
+  readonly emit: (event: RunEvent) => void;
+}
+
+/**
+ * One training step, t → t+1, from its leases to its end: one of `commit` (then `publish`), `leaveOut` and `abandon`.
+ * Between them, answers are reduced, updated and sent back chunk by chunk as they come.
+ */
+export class TrainingStep {
+  readonly #parts: StepParts;
+  readonly #round: StepRound;
+  readonly #plateau: PlateauState;
+  #update: StepUpdate | undefined;
+  #isCollected = false;
+
+  /** @param number of the round. @param plateau what validations have made of the learning rate. */
+  constructor(parts: StepParts, number: number, batch: PreparedBatch, plateau: PlateauState, shares: Shares) {
+    this.#parts = parts;
+    this.#plateau = plateau;
+    const update = this.#newUpdate(batch);
+    this.#update = update;
+    const { phases, intake, auditor, generations, membership } = parts;
+    const round: StepRound = new StepRound({
+      number,
+      step: generations.step,
+      batch,
+      nodes: shares.length > 0 ? shares.flatMap((share) => share.nodes) : [{ lo: 0, hi: batch.shards.length }],
+      reduction: parts.reduction,
+      scalarsLength: parts.run.programs.find(({ mode }) => mode === "train")!.scalars.length,
+      chunkReduced: (chunk) => phases.run("update", () => update.chunkReduced(chunk)),
+      scalarsKnown: () => phases.run("update", () => this.#scalarsKnown(update)),
+      complete: () => this.#complete(),
+      arena: parts.arena,
+      disputed: (lease, members) => intake.disputed(round, lease, members),
+      differs: (member, lease) => intake.lateAnswerDiffers(round, member, lease),
+      wrong: (member, lease) => intake.quarantine(member, lease),
+    });
+    this.#round = round;
+    auditor.plan(round, generations.step, membership.active.length);
+  }
+
+  /** Deals every lease to whom it was planned for; those planned for nobody wait for whoever joins. */
+  deal(shares: Shares): void {
+    const { phases, dealer, reception } = this.#parts;
+    const round = this.#round;
+    phases.dealt();
+    phases.run("data", () => {
+      dealer.open(round, (shard) => round.batch.shards[shard]);
+      for (const { worker, nodes } of shares) {
+        for (const node of nodes) dealer.deal(round.leases.get(node)!, worker);
+        if (nodes.length === 0) reception.standby(worker);
+      }
+      dealer.dealOrphans();
+    });
+  }
+
+  /** True once all answers are in. */
+  get isCollected(): boolean {
+    return this.#isCollected;
+  }
+
+  /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
+  get updatedChunks(): readonly number[] {
+    return this.#update?.updatedChunks ?? [];
+  }
+
+  /** @returns the error instead, when a number is not finite and such steps are to be left out. */
+  finishUpdate():
+    | { readonly gradientNorm: number; readonly hash: string; readonly nonFinite?: undefined }
+    | { readonly nonFinite: TuttiError } {
+    const { generation, phases, skipsNonFinite } = this.#parts;
+    try {
+      if (this.#round.nonFinite !== undefined) throw this.#round.nonFinite;
+      return phases.run("update", () => this.#update!.finish());
+    } catch (error) {
+      this.#broadcast({ type: "abort", generation, round: this.#round.number });
+      if (!isTuttiError(error) || error.code !== "NON_FINITE" || !skipsNonFinite) throw error;
+      return { nonFinite: error };
+    }
+  }
+
+  /** t+1 becomes the current generation, everywhere. @param hash of t+1. */
+  commit(hash: string): void {
+    const { generation, generations, reception, phases } = this.#parts;
+    generations.commit();
+    reception.committed();
+    this.#update = undefined;
+    const { step } = generations;
+    phases.run("download", () => {
+      this.#broadcast({ type: "commit", generation, step, round: this.#round.number, hash });
+    });
+    this.#close();
+  }
+
+  publish(gradientNorm: number): void {
+    const { run, generations, phases, ledger, weightsSha256, emit } = this.#parts;
+    const { lastComputeMs, scalars, batch, nodesAudited } = this.#round;
+    const { wallMs, time } = phases.split(lastComputeMs);
+    const { sums } = scalars!;
+    ledger.add(this.#round);
+    ledger.samples += batch.samples;
+    ledger.nodesAudited += nodesAudited;
+    emit({
+      type: "step",
+      step: generations.step,
+      epoch: batch.epoch,
+      loss: sums[0]! / sums[1]!,
+      lr: run.optimizer.learningRate(generations.updates, this.#plateau),
+      gradientNorm,
+      metrics: finishMetrics(run.metrics, sums),
+      samples: batch.samples,
+      samplesPerSecond: (batch.samples * 1000) / wallMs,
+      wallMs,
+      time,
+      ...(weightsSha256 === undefined ? {} : { weightsSha256: weightsSha256() }),
+    });
+  }
+
+  /** The step advances step and data position, and nothing else. */
+  leaveOut(error: TuttiError): void {
+    const { generation, generations, ledger, emit } = this.#parts;
+    const { number, batch } = this.#round;
+    generations.skip();
+    this.#update = undefined;
+    const { step } = generations;
+    this.#broadcast({ type: "skip", generation, step, round: number });
+    this.#close();
+    ledger.add(this.#round);
+    ledger.samples += batch.samples;
+    ledger.skippedSteps++;
+    emit({ type: "skipped", step, epoch: batch.epoch, samples: batch.samples, reason: error.message });
+  }
+
+  /** Ends the step without a commit: t stays what it is, and nothing of the step counts. */
+  abandon(): void {
+    this.#update = undefined;
+    this.#close();
+    this.#parts.ledger.add(this.#round);
+  }
+
+  #newUpdate(batch: PreparedBatch): StepUpdate {
+    const { run, kernels, arena, generations, reduction, hashScratch, normBlockFloats } = this.#parts;
+    const { phases, publisher, membership } = this.#parts;
+    return new StepUpdate({
+      kernels,
+      arena,
+      layout: run.trainable,
+      statistics: run.statistics,
+      samples: batch.samples,
+      optimizer: run.optimizer,
+      plateau: this.#plateau,
+      generations,
+      reduction,
+      hashScratch,
+      normBlockFloats,
+      send: (chunk) => phases.run("download", () => publisher.sendUpdate(membership.active, chunk)),
+    });
+  }
+
+  #scalarsKnown(update: StepUpdate): void {
+    const round = this.#round;
+    round.nonFinite = round.nonFiniteLoss();
+    if (round.nonFinite === undefined) update.divisorKnown(Math.fround(round.scalars!.sums[1]!));
+  }
+
+  #complete(): void {
+    this.#parts.phases.complete();
+    this.#isCollected = true;
+    this.#parts.changed.notify();
+  }
+
+  #close(): void {
+    this.#parts.dealer.close(this.#parts.membership.all, this.#round.batch.shards.length);
+  }
+
+  #broadcast(message: ToWorker): void {
+    for (const member of this.#parts.membership.active) member.send(message);
+  }
+}
+
+/** Who is to compute which nodes. */
+type Shares = readonly LeaseShare<Member>[];
