@@ -55,20 +55,32 @@ export function encodeSafetensors(
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
 ): EncodedSafetensors {
+  for (const { name, dtype, shape, data } of tensors) {
+    if (data.byteLength === sizeInBytes(dtype, shape)) continue;
+    throw new TuttiError(
+      "INTERNAL",
+      `tensor "${name}": ${dtype} [${shape.join(", ")}] takes ${sizeInBytes(dtype, shape)} bytes, found ${data.byteLength}`,
+    );
+  }
+  return { header: encodeHeader(tensors, metadata), data: tensors.map((tensor) => tensor.data) };
+}
+
+/**
+ * The length field and JSON header of a file whose tensors follow in the order given, padded with spaces so that the data
+ * starts on 8 bytes. Throws INTERNAL for a repeated or reserved name.
+ */
+export function encodeHeader(
+  tensors: readonly Omit<NamedTensor, "data">[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
   const entries: [string, unknown][] = [[metadataKey, metadata]];
   const names = new Set([metadataKey]);
   let end = 0;
-  for (const { name, dtype, shape, data } of tensors) {
+  for (const { name, dtype, shape } of tensors) {
     if (names.has(name)) throw new TuttiError("INTERNAL", `tensor name "${name}" is reserved or used twice`);
     names.add(name);
-    if (data.byteLength !== sizeInBytes(dtype, shape)) {
-      throw new TuttiError(
-        "INTERNAL",
-        `tensor "${name}": ${dtype} [${shape.join(", ")}] takes ${sizeInBytes(dtype, shape)} bytes, found ${data.byteLength}`,
-      );
-    }
     const begin = end;
-    end += data.byteLength;
+    end += sizeInBytes(dtype, shape);
     entries.push([name, { dtype: formatName[dtype], shape, data_offsets: [begin, end] }]);
   }
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
@@ -76,16 +88,23 @@ export function encodeSafetensors(
   const header = new Uint8Array(lengthBytes + paddedBytes).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(paddedBytes), true);
   header.set(text, lengthBytes);
-  return { header, data: tensors.map((tensor) => tensor.data) };
+  return header;
 }
 
-/** Bytes of length field and header together. Throws CHECKPOINT_INVALID when the file cannot hold them. */
-export function headerEnd(bytes: Uint8Array, where: string): number {
-  if (bytes.byteLength < lengthBytes)
-    throw invalid(where, `expected a length of 8 bytes, the file has ${bytes.byteLength}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** The dtype that the format calls `format`, such as "F32"; undefined for those that no column can have. */
+export function dtypeOfFormat(format: string): ColumnDType | undefined {
+  return dtypeOfFormatName.get(format);
+}
+
+/**
+ * Bytes of length field and header together. Throws CHECKPOINT_INVALID when the file cannot hold them.
+ * @param start the file's first bytes, 8 or more of them. @param fileBytes its size.
+ */
+export function headerEnd(start: Uint8Array, fileBytes: number, where: string): number {
+  if (fileBytes < lengthBytes) throw invalid(where, `expected a length of 8 bytes, the file has ${fileBytes}`);
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const declared = view.getBigUint64(0, true);
-  const available = Math.min(maximumHeaderBytes, bytes.byteLength - lengthBytes);
+  const available = Math.min(maximumHeaderBytes, fileBytes - lengthBytes);
   if (declared > BigInt(available))
     throw invalid(where, `its header of ${declared} bytes does not fit the file or the limit`);
   return lengthBytes + Number(declared);
@@ -123,28 +142,50 @@ export function decodeRawSafetensors(
   where: string,
   formats: ReadonlyMap<string, number>,
 ): { readonly tensors: readonly RawTensor[]; readonly metadata: Readonly<Record<string, string>> } {
-  const dataStart = headerEnd(bytes, where);
-  const header = parseHeader(bytes.subarray(lengthBytes, dataStart), where);
+  const dataStart = headerEnd(bytes.subarray(0, lengthBytes), bytes.byteLength, where);
   const data = bytes.subarray(dataStart);
-  const metadata = new Map(Object.entries(header)).get(metadataKey) ?? {};
+  const { tensors, metadata } = decodeHeader(bytes.subarray(lengthBytes, dataStart), data.byteLength, where, formats);
+  return {
+    tensors: tensors.map(({ name, format, shape, begin, end }) => ({
+      name,
+      format,
+      shape,
+      data: data.subarray(begin, end),
+    })),
+    metadata,
+  };
+}
+
+/**
+ * Reads a file's JSON header, so that tensors can be read by position; everything is checked as by `decodeSafetensors`.
+ * @param header what lies between the length field and the data.
+ * @param dataBytes all that follows it.
+ */
+export function decodeHeader(
+  header: Uint8Array,
+  dataBytes: number,
+  where: string,
+  formats: ReadonlyMap<string, number> = columnFormats,
+): { readonly tensors: readonly PlacedTensor[]; readonly metadata: Readonly<Record<string, string>> } {
+  const entries = parseHeader(header, where);
+  const metadata = new Map(Object.entries(entries)).get(metadataKey) ?? {};
   if (!isStringRecord(metadata)) throw invalid(where, `${metadataKey} is no map of texts`);
-  const placed = Object.entries(header)
+  const tensors = Object.entries(entries)
     .filter(([name]) => name !== metadataKey)
     .map(([name, entry]) => checkEntry(name, entry, where, formats))
     .sort((a, b) => a.begin - b.begin || a.end - b.end);
   let next = 0;
-  const tensors = placed.map(({ name, format, shape, begin, end }): RawTensor => {
+  for (const { name, begin, end } of tensors) {
     if (begin !== next) throw invalid(where, `tensor "${name}" starts at byte ${begin} of the data, expected ${next}`);
-    if (end > data.byteLength)
-      throw invalid(where, `tensor "${name}" ends at byte ${end}, the data has ${data.byteLength}`);
+    if (end > dataBytes) throw invalid(where, `tensor "${name}" ends at byte ${end}, the data has ${dataBytes}`);
     next = end;
-    return { name, format, shape, data: data.subarray(begin, end) };
-  });
-  if (next !== data.byteLength) throw invalid(where, `${data.byteLength - next} bytes of data belong to no tensor`);
+  }
+  if (next !== dataBytes) throw invalid(where, `${dataBytes - next} bytes of data belong to no tensor`);
   return { tensors, metadata };
 }
 
-interface PlacedTensor {
+/** A tensor of a file: its bytes are those from `begin` to `end` of the data. */
+export interface PlacedTensor {
   readonly name: string;
   readonly format: string;
   readonly shape: readonly number[];

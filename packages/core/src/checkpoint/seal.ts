@@ -27,7 +27,7 @@ export function encodeSealed(
 
 /** Rejects with CHECKPOINT_INVALID unless both digests are there and true. Lets the event loop turn while it hashes. */
 export async function verifySeal(bytes: Uint8Array, where: string): Promise<void> {
-  const end = headerEnd(bytes, where);
+  const end = headerEnd(bytes, bytes.byteLength, where);
   // Latin-1 keeps bytes and characters one to one; the seal itself is ASCII.
   const header = Buffer.from(bytes.subarray(0, end)).toString("latin1");
   const digest = sealedHeader.exec(header)?.[1];

@@ -52,7 +52,8 @@ export function contiguousColumn(type: ColumnType, bytes: Uint8Array): StoredCol
 
 /** A dataset over columns in memory, which it keeps without a copy: the caller must not change them any more. */
 export async function memoryDataset(size: number, stored: Readonly<Record<string, StoredColumn>>): Promise<Dataset> {
-  return new MemoryDataset(size, stored, await fingerprintOf(size, stored));
+  const columns = Object.entries(stored).map(([name, { type, chunks }]) => [name, { type, pieces: () => chunks }]);
+  return new MemoryDataset(size, stored, await fingerprintOf(size, Object.fromEntries(columns)));
 }
 
 class MemoryDataset implements Dataset {
@@ -105,16 +106,26 @@ function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, t
 
 const hashSliceBytes = 4 * 1024 * 1024;
 
-async function fingerprintOf(size: number, stored: Readonly<Record<string, StoredColumn>>): Promise<string> {
+/** A column's packed bytes, in row order, in pieces of any size; a piece is used before the next is asked for. */
+export interface ColumnBytes {
+  readonly type: ColumnType;
+  pieces(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+/** SHA-256 (hex) of names, types and content: the same wherever the columns lie and in whatever order they are listed. */
+export async function fingerprintOf(size: number, columns: Readonly<Record<string, ColumnBytes>>): Promise<string> {
   const hash = createHash("sha256");
-  const names = Object.keys(stored).sort();
+  const names = Object.keys(columns).sort();
   hash.update(
-    JSON.stringify({ size, columns: names.map((name) => [name, stored[name]!.type.dtype, stored[name]!.type.shape]) }),
+    JSON.stringify({
+      size,
+      columns: names.map((name) => [name, columns[name]!.type.dtype, columns[name]!.type.shape]),
+    }),
   );
   for (const name of names) {
-    for (const chunk of stored[name]!.chunks) {
-      for (let from = 0; from < chunk.byteLength; from += hashSliceBytes) {
-        hash.update(chunk.subarray(from, from + hashSliceBytes));
+    for await (const piece of columns[name]!.pieces()) {
+      for (let from = 0; from < piece.byteLength; from += hashSliceBytes) {
+        hash.update(piece.subarray(from, from + hashSliceBytes));
         await setImmediate(); // a large set must not hold up heartbeats
       }
     }

@@ -1,10 +1,13 @@
 import { arrays } from "./arrays.ts";
 import { csv } from "./csv.ts";
 import { idx } from "./idx.ts";
+import { npy } from "./npy.ts";
+import { npz } from "./npz.ts";
 import { from } from "./rows.ts";
+import { safetensors } from "./safetensors.ts";
 
-/** The data sources of a run file: `data.idx`, `data.csv`, `data.arrays`, `data.from`. */
-export const data = { arrays, csv, from, idx } as const;
+/** The data sources of a run file: `data.idx`, `data.csv`, `data.npy`, `data.arrays`, `data.from` and others. */
+export const data = { arrays, csv, from, idx, npy, npz, safetensors } as const;
 
 export type { ColumnArray, SequenceColumn, ShapedColumn } from "./arrays.ts";
 export {
@@ -40,6 +43,7 @@ export {
 } from "./column.ts";
 export type { CsvColumn, CsvOptions } from "./csv-options.ts";
 export { type Dataset, paddedTo, type Sequences } from "./dataset.ts";
+export type { FileNames } from "./files.ts";
 export type { Row, RowColumn } from "./rows.ts";
 export {
   type RowOrder,
@@ -50,3 +54,4 @@ export {
 } from "./sampling.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
+export type { TensorColumns } from "./tensor-columns.ts";

@@ -64,7 +64,7 @@ export function from<const Columns extends Readonly<Record<string, RowColumn>>>(
       refuseOtherDescription("from", describe, other);
       return source;
     },
-    open: () => spoolRows(rows, types, padding),
+    open: ({ memoryBytes }) => spoolRows(rows, types, padding, memoryBytes),
   };
   return source;
 }
@@ -88,6 +88,7 @@ async function spoolRows(
   factory: () => Iterable<Row> | AsyncIterable<Row>,
   types: Readonly<Record<string, ColumnType | SequenceType>>,
   padding: Padding | undefined,
+  memoryBytes: number | undefined,
 ): Promise<Dataset> {
   const fixed: Record<string, ColumnType> = {};
   const sequences = new Map<string, SequenceSpool>();
@@ -95,7 +96,7 @@ async function spoolRows(
     if (isSequenceType(type)) sequences.set(name, new SequenceSpool(type, padding!));
     else fixed[name] = type;
   }
-  const spool = new RowSpool(fixed);
+  const spool = new RowSpool(fixed, padding === undefined ? memoryBytes : Number.POSITIVE_INFINITY);
   const columns = Object.entries(fixed);
   try {
     for await (const row of factory()) {
@@ -105,6 +106,7 @@ async function spoolRows(
       if (spool.size % rowsPerTurn === 0) await setImmediate();
     }
   } catch (error) {
+    spool.discard();
     if (isTuttiError(error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new TuttiError(

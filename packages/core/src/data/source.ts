@@ -16,7 +16,7 @@ declare const columnsOfSource: unique symbol;
  */
 export interface DataSource<Columns extends ColumnTypes = ColumnTypes> {
   readonly [columnsOfSource]?: Columns;
-  /** "idx", "csv", "arrays" or "rows". */
+  /** What `data` calls it: "idx", "csv", "npy" …; "rows" for `data.from`. */
   readonly kind: string;
   /** The plain values of the source: what `--set` reaches and the definition digest covers. */
   readonly describe: PlainObject;
@@ -32,6 +32,8 @@ export interface DataSource<Columns extends ColumnTypes = ColumnTypes> {
 
 export interface OpenContext {
   readonly baseDirectory: string;
+  /** Of columns that are kept in memory, for each data set; 256 MiB by default. What does not fit is read from files by position. */
+  readonly memoryBytes?: number;
 }
 
 /** The column types of a source: `ColumnsOf<typeof train>`. */

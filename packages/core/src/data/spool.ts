@@ -1,15 +1,25 @@
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bytesOf, bytesPerSample, type ColumnType, type ColumnTypes, type Scalar, writeScalar } from "./column.ts";
 import { type Dataset, memoryDataset, type StoredColumn } from "./dataset.ts";
+import { defaultMemoryBytes, type FileColumn, fileDataset, type OpenFile } from "./file-dataset.ts";
 
 const chunkBytes = 1024 * 1024;
 
-/** Collects rows of unknown number into typed columns, in chunks, so that growing never copies what is there. */
+/**
+ * Collects rows of unknown number into typed columns, in chunks, so that growing never copies what is there. Once they hold
+ * more than `memoryBytes`, full chunks go to temporary files, which have no name any more and vanish with the process.
+ */
 export class RowSpool {
   readonly #columns: ReadonlyMap<string, GrowingColumn>;
+  readonly #memoryBytes: number;
   #size = 0;
 
-  constructor(columns: ColumnTypes) {
-    this.#columns = new Map(Object.entries(columns).map(([name, type]) => [name, new GrowingColumn(type)]));
+  constructor(columns: ColumnTypes, memoryBytes: number = defaultMemoryBytes) {
+    this.#memoryBytes = memoryBytes;
+    const held = { bytes: 0, memoryBytes };
+    this.#columns = new Map(Object.entries(columns).map(([name, type]) => [name, new GrowingColumn(type, held)]));
   }
 
   /** Rows finished so far. */
@@ -22,19 +32,32 @@ export class RowSpool {
     return this.#columns.get(column)!.put(this.#size, element, value);
   }
 
-  /** Ends the current row, every element of which must have been put. */
-  finishRow(): void {
-    this.#size++;
+  /** Appends packed little-endian bytes to a column, of whole samples or not: instead of `put`. */
+  append(column: string, bytes: Uint8Array): void {
+    this.#columns.get(column)!.append(bytes);
+  }
+
+  /** Ends the current row, or several, every element of which must have been put. */
+  finishRow(rows = 1): void {
+    this.#size += rows;
   }
 
   /** The spooled rows; the spool must not be used afterwards. */
   async finish(): Promise<Dataset> {
-    return memoryDataset(this.#size, this.finishColumns());
+    const columns = [...this.#columns];
+    if (!columns.some(([, column]) => column.isSpilled)) return memoryDataset(this.#size, this.finishColumns());
+    const files = Object.fromEntries(columns.map(([name, column]) => [name, column.finishFile(this.#size)]));
+    return fileDataset(this.#size, files, this.#memoryBytes);
   }
 
-  /** The same, as columns. */
+  /** The same, as columns in memory: for a spool whose `memoryBytes` is infinite. */
   finishColumns(): Record<string, StoredColumn> {
     return Object.fromEntries([...this.#columns].map(([name, column]) => [name, column.finish(this.#size)]));
+  }
+
+  /** Gives up what was spooled. */
+  discard(): void {
+    for (const column of this.#columns.values()) column.discard();
   }
 }
 
@@ -43,22 +66,42 @@ class GrowingColumn {
   readonly #sampleBytes: number;
   readonly #elementBytes: number;
   readonly #rowsPerChunk: number;
-  readonly #chunks: DataView[] = [];
+  /** Of all columns of the spool. */
+  readonly #held: { bytes: number; readonly memoryBytes: number };
+  /** Those that are in memory: all, or the ones behind what was written. */
+  #chunks: DataView[] = [];
+  #written = 0;
+  #appended = 0;
+  #file: OpenFile | undefined;
 
-  constructor(type: ColumnType) {
+  constructor(type: ColumnType, held: { bytes: number; readonly memoryBytes: number }) {
     this.#type = type;
+    this.#held = held;
     this.#sampleBytes = bytesPerSample(type);
     this.#elementBytes = bytesOf(type.dtype);
     this.#rowsPerChunk = Math.max(1, Math.floor(chunkBytes / this.#sampleBytes));
   }
 
+  get isSpilled(): boolean {
+    return this.#file !== undefined;
+  }
+
   put(row: number, element: number, value: Scalar): string | undefined {
-    const chunk = Math.floor(row / this.#rowsPerChunk);
-    if (chunk === this.#chunks.length) {
-      this.#chunks.push(new DataView(new ArrayBuffer(this.#rowsPerChunk * this.#sampleBytes)));
-    }
+    const chunk = this.#chunk(Math.floor(row / this.#rowsPerChunk));
     const offset = (row % this.#rowsPerChunk) * this.#sampleBytes + element * this.#elementBytes;
-    return writeScalar(this.#chunks[chunk]!, offset, this.#type.dtype, value);
+    return writeScalar(chunk, offset, this.#type.dtype, value);
+  }
+
+  append(bytes: Uint8Array): void {
+    const fullBytes = this.#rowsPerChunk * this.#sampleBytes;
+    for (let from = 0; from < bytes.byteLength; ) {
+      const chunk = this.#chunk(Math.floor(this.#appended / fullBytes));
+      const at = this.#appended % fullBytes;
+      const piece = bytes.subarray(from, from + fullBytes - at);
+      new Uint8Array(chunk.buffer).set(piece, at);
+      from += piece.byteLength;
+      this.#appended += piece.byteLength;
+    }
   }
 
   finish(size: number): StoredColumn {
@@ -69,5 +112,50 @@ class GrowingColumn {
         : new Uint8Array(buffer.slice(0, lastRows * this.#sampleBytes)),
     );
     return { type: this.#type, rowsPerChunk: this.#rowsPerChunk, chunks };
+  }
+
+  finishFile(size: number): FileColumn {
+    const lastRows = size - (this.#written + this.#chunks.length - 1) * this.#rowsPerChunk;
+    this.#spill(lastRows * this.#sampleBytes);
+    return { type: this.#type, parts: [{ open: this.#file!, file: "the temporary file", offset: 0, rows: size }] };
+  }
+
+  discard(): void {
+    if (this.#file !== undefined) closeSync(this.#file.fd);
+  }
+
+  #chunk(index: number): DataView {
+    const known = this.#chunks[index - this.#written];
+    if (known !== undefined) return known;
+    const bytes = this.#rowsPerChunk * this.#sampleBytes;
+    const isFull = this.#held.bytes + bytes > this.#held.memoryBytes;
+    if (this.#chunks.length > 0 && (isFull || this.isSpilled)) this.#spill(bytes);
+    const chunk = new DataView(new ArrayBuffer(bytes));
+    this.#chunks.push(chunk);
+    this.#held.bytes += bytes;
+    return chunk;
+  }
+
+  /** Writes all chunks, of the last one its first bytes only. */
+  #spill(lastBytes: number): void {
+    this.#file ??= temporaryFile();
+    for (const [index, { buffer }] of this.#chunks.entries()) {
+      const bytes = new Uint8Array(buffer, 0, index === this.#chunks.length - 1 ? lastBytes : buffer.byteLength);
+      for (let from = 0; from < bytes.byteLength; ) from += writeSync(this.#file.fd, bytes, from);
+      this.#held.bytes -= buffer.byteLength;
+    }
+    this.#written += this.#chunks.length;
+    this.#chunks = [];
+  }
+}
+
+/** A file without a name in the system's folder for temporary files (TMPDIR). */
+function temporaryFile(): OpenFile {
+  const folder = mkdtempSync(join(tmpdir(), "tutti-spool-"));
+  try {
+    const fd = openSync(join(folder, "column"), "wx+", 0o600);
+    return { fd, close: async () => closeSync(fd) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
