@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { type Entry, openPromise, type ZipFile } from "yauzl";
+import type { Entry, ZipFile } from "yauzl";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import { bytesPerSample, type ColumnType } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
@@ -74,6 +74,7 @@ async function openNpz(
 
 async function openArchive(file: DataFile): Promise<OpenArchive> {
   await (await openDataFile(file)).close(); // says in the user's words what is missing
+  const { openPromise } = await import("yauzl");
   try {
     const zip = await openPromise(file.resolved, { autoClose: false });
     const entries = new Map<string, Entry>();
