@@ -1,5 +1,13 @@
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
-import { type Dataset, type EvaluationPlan, type PaddedSpan, paddedTo, samplingWeights } from "@tutti/core/data";
+import {
+  bytesOf,
+  checkSampleWeights,
+  type Dataset,
+  type EvaluationPlan,
+  type PaddedSpan,
+  paddedTo,
+  samplingWeights,
+} from "@tutti/core/data";
 import { packedCollects, packedColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import {
@@ -49,6 +57,8 @@ export async function prepareRun(
       samplingWeights: sampling === null ? undefined : await samplingWeights(trainData, sampling.weights),
     };
     const compiled = compileRun(definition, datasets, compileOptions);
+    if (compiled.training.isWeighted) await checkSampleWeights(trainData, "data.train");
+    if (compiled.evaluation?.isWeighted) await checkSampleWeights(validationData!, "data.validation");
     return { compiled, run: await trainingRun(compiled, trainData, validationData, maxSteps), close };
   } catch (error) {
     await close();
@@ -141,7 +151,7 @@ async function readShard(
   const columns = program.columns.map(({ name, dtype, shape }, i) => {
     const offset = offsets[i]!;
     const end = offsets[i + 1] ?? totalBytes;
-    const byteLength = shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
+    const byteLength = shape.reduce((product, size) => product * size, bytesOf(dtype));
     if (offset + byteLength > end) throw new TuttiError("INTERNAL", `column ${name} does not fit its place`);
     return { name, dtype, shape, offset, byteLength };
   });
@@ -155,18 +165,6 @@ async function readShard(
   checkColumns(program, { samples: program.samples, bytes, columns }, (sample) => rows[sample]!);
   return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes };
 }
-
-const bytesPerElement = {
-  float32: 4,
-  float64: 8,
-  int8: 1,
-  uint8: 1,
-  int16: 2,
-  uint16: 2,
-  int32: 4,
-  int64: 8,
-  bool: 1,
-} as const;
 
 /** The first rows, at the largest shape of a training shard: long enough for any row. */
 function largestTraining({ plan, training }: CompiledRun, dataset: Dataset): Promise<PreparedShard> {

@@ -193,6 +193,8 @@ async function runTraining(
       const message = `${compiled.perShard.join(", ")}: computed from the samples of each shard, so the result depends on \`shards\` (${compiled.shards}), though not on workers`;
       emit({ type: "notice", message });
     }
+    if (compiled.training.isWeighted || compiled.evaluation?.isWeighted)
+      emit({ type: "notice", message: "samples are weighted by the data's column `weight`" });
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const coordinator = new Coordinator(
       run,

@@ -45,6 +45,7 @@ export type { CsvColumn, CsvOptions } from "./csv-options.ts";
 export { type Dataset, paddedTo, type Sequences } from "./dataset.ts";
 export type { FileNames } from "./files.ts";
 export type { Row, RowColumn } from "./rows.ts";
+export { checkSampleWeights, sampleWeightColumn } from "./sample-weights.ts";
 export {
   type RowOrder,
   type RowSampling,
@@ -52,6 +53,7 @@ export {
   type WeightedSamplingOptions,
   weightedSampling,
 } from "./sampling.ts";
+export { scalarColumn, valuesOf } from "./scalar-column.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
 export type { TensorColumns } from "./tensor-columns.ts";

@@ -1,7 +1,8 @@
 import { TuttiError } from "../errors/index.ts";
 import { portableLog, type RandomStream, randomStream } from "../random/index.ts";
-import { bytesPerSample, type ColumnDType } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
+import { requireWeight } from "./sample-weights.ts";
+import { scalarColumn } from "./scalar-column.ts";
 
 /** The rows of one epoch in their order. */
 export interface RowOrder {
@@ -26,7 +27,6 @@ export interface WeightedSamplingOptions {
 }
 
 const samplingStream = "sampling";
-const rowsPerRead = 65_536;
 
 /**
  * A scalar column as sampling weights, in row order.
@@ -43,40 +43,9 @@ export async function samplingWeights(dataset: Dataset, column: string): Promise
       `sampling.weights: expected a column with one number a row, found for "${column}": ${found}; the training data has ${Object.keys(dataset.columns).join(", ")}`,
     );
   }
-  const weights = new Float64Array(dataset.size);
-  for (let first = 0; first < dataset.size; first += rowsPerRead) {
-    const count = Math.min(rowsPerRead, dataset.size - first);
-    const bytes = new Uint8Array(count * bytesPerSample(type));
-    await dataset.read(
-      Float64Array.from({ length: count }, (_, i) => first + i),
-      { [column]: bytes },
-    );
-    weights.set(numbersOf(bytes, type.dtype), first);
-  }
+  const weights = await scalarColumn(dataset, column);
   checkWeights(weights, column);
   return weights;
-}
-
-function numbersOf({ buffer }: Uint8Array<ArrayBuffer>, dtype: ColumnDType): ArrayLike<number> {
-  switch (dtype) {
-    case "float32":
-      return new Float32Array(buffer);
-    case "float64":
-      return new Float64Array(buffer);
-    case "int8":
-      return new Int8Array(buffer);
-    case "uint8":
-    case "bool":
-      return new Uint8Array(buffer);
-    case "int16":
-      return new Int16Array(buffer);
-    case "uint16":
-      return new Uint16Array(buffer);
-    case "int32":
-      return new Int32Array(buffer);
-    case "int64":
-      return Float64Array.from(new BigInt64Array(buffer), Number);
-  }
 }
 
 function checkWeights(weights: Float64Array, column: string): void {
@@ -84,12 +53,7 @@ function checkWeights(weights: Float64Array, column: string): void {
   for (let row = 0; row < weights.length; row++) {
     const weight = weights[row]!;
     sum += weight;
-    if (weight >= 0 && weight < Number.POSITIVE_INFINITY) continue;
-    throw new TuttiError(
-      "DATA_INVALID",
-      `sampling.weights: column "${column}", row ${row + 1}: expected a weight of at least 0, found ${weight}`,
-      { column, row: row + 1, value: weight },
-    );
+    requireWeight(weight, "sampling.weights", column, row);
   }
   if (sum > 0 && sum < Number.POSITIVE_INFINITY) return;
   const found = sum === 0 ? `${weights.length} rows of weight 0` : "an infinite sum";

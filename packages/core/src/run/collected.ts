@@ -1,9 +1,9 @@
+import { valuesOf } from "../data/index.ts";
 import { elementsOf, packedCollects } from "../engine/packed-tensors.ts";
 import { bytesPerElement } from "../engine/tensor-memory.ts";
 import type { TypedValues } from "../graph/index.ts";
 import { type Figures, named } from "../metrics/index.ts";
 import type { ProgramManifest } from "../step/index.ts";
-import { viewOf } from "./column-values.ts";
 import { collectName } from "./program.ts";
 
 /** A metric that is finished from columns of the whole validation data. */
@@ -45,5 +45,5 @@ function joined(shards: readonly CollectedShard[], name: string): TypedValues {
     all.set(part, at);
     at += part.byteLength;
   }
-  return viewOf(dtype, all.buffer);
+  return valuesOf(dtype, all.buffer);
 }

@@ -50,6 +50,8 @@ export function programKey({ samples, paddedTo }: ShardShape): ProgramKey {
 export interface CompiledMode {
   readonly programs: ReadonlyMap<ProgramKey, ShardProgram>;
   readonly metrics: readonly CompiledMetric[];
+  /** The column `weight` weighs samples: the step function has returned no weight of its own. */
+  readonly isWeighted: boolean;
 }
 
 /** Everything that is fixed before step 1. */
@@ -220,7 +222,7 @@ function compileMode(
   const programs = new Map(
     shapes.map((shape) => [programKey(shape), buildProgram(traces.at(shape.paddedTo), layout, mode, shape.samples)]),
   );
-  return { programs, metrics };
+  return { programs, metrics, isWeighted: traces.main.isWeighted };
 }
 
 function compileEvaluation(

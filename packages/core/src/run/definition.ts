@@ -21,7 +21,10 @@ export interface StepResult {
    * divides once: no .mean().
    */
   readonly loss: Tensor;
-  /** Float32, broadcastable to the loss; the loss's own by default (class weights), else 1. */
+  /**
+   * Float32, broadcastable to the loss. By default the column `weight`, where the data has one, times the loss's own weight
+   * (class weights), where it has one; else 1.
+   */
   readonly weight?: Tensor;
   /** What export and predict keep, by name. */
   readonly outputs?: Readonly<Record<string, Tensor>>;

@@ -1,6 +1,6 @@
-import type { ColumnTypes } from "../data/index.ts";
+import { type ColumnType, type ColumnTypes, sampleWeightColumn } from "../data/index.ts";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
-import { batch, batchAxis, Graph, shapeToString, type Tensor } from "../graph/index.ts";
+import { batch, batchAxis, Graph, resolveDim, shapeToString, type Tensor } from "../graph/index.ts";
 import type { Metric } from "../metrics/index.ts";
 import { type ModuleTree, type TraceRecord, traceContext } from "../nn/module-tree.ts";
 import type { RunDefinition, StepResult } from "./definition.ts";
@@ -13,6 +13,8 @@ export interface Trace extends TraceRecord {
   readonly loss: Tensor;
   /** undefined: 1 for every entry of the loss. */
   readonly weight: Tensor | undefined;
+  /** The column `weight` weighs samples: the step function has returned no weight of its own. */
+  readonly isWeighted: boolean;
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly metrics: Readonly<Record<string, Metric>>;
 }
@@ -39,7 +41,10 @@ export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: 
       graph.input("column", name, { dtype, shape: [batch, ...shape] }),
     ]),
   );
-  const result = checkResult(graph, callStepFunction(definition, refusingUnknown(tensors), training));
+  // What sampling draws rows by is in the batch already.
+  const isDrawnBy = training && definition.plain.sampling?.weights === sampleWeightColumn;
+  const column = isDrawnBy ? undefined : columns[sampleWeightColumn];
+  const result = checkResult(graph, callStepFunction(definition, refusingUnknown(tensors), training), column);
   return { ...result, ...record };
 }
 
@@ -76,7 +81,11 @@ function refusingUnknown(tensors: Record<string, Tensor>): Readonly<Record<strin
 
 const known = ["loss", "weight", "outputs", "metrics"];
 
-function checkResult(graph: Graph, result: StepResult): Omit<Trace, keyof TraceRecord> {
+function checkResult(
+  graph: Graph,
+  result: StepResult,
+  weightColumn: ColumnType | undefined,
+): Omit<Trace, keyof TraceRecord> {
   if (typeof result !== "object" || result === null || !isTensorOf(graph, result.loss)) {
     throw new TuttiError("BAD_RUN_FILE", "step: expected it to return { loss, … } with a tensor made from its columns");
   }
@@ -84,8 +93,10 @@ function checkResult(graph: Graph, result: StepResult): Omit<Trace, keyof TraceR
   if (unknown !== undefined) {
     throw new TuttiError("BAD_RUN_FILE", `step: returned an unknown "${unknown}"; ${suggestion(unknown, known)}`);
   }
-  const { loss, weight = loss.lossWeight, outputs = {}, metrics = {} } = result;
+  const { loss, outputs = {}, metrics = {} } = result;
   checkLoss(loss);
+  const isWeighted = result.weight === undefined && weightColumn !== undefined;
+  const weight = isWeighted ? weightOfSamples(graph, weightColumn, loss) : (result.weight ?? loss.lossWeight);
   if (weight !== undefined) checkWeight(graph, weight, loss);
   for (const [name, output] of Object.entries(outputs)) {
     if (!isTensorOf(graph, output)) throw new TuttiError("BAD_RUN_FILE", `outputs.${name}: expected a tensor`);
@@ -97,7 +108,7 @@ function checkResult(graph: Graph, result: StepResult): Omit<Trace, keyof TraceR
     }
   }
   for (const [name, metric] of Object.entries(metrics)) checkMetric(graph, name, metric);
-  return { graph, loss, weight, outputs, metrics };
+  return { graph, loss, weight, isWeighted, outputs, metrics };
 }
 
 function checkLoss(loss: Tensor): void {
@@ -111,6 +122,25 @@ function checkLoss(loss: Tensor): void {
   if (batchAxis(loss.shape) !== 0 || loss.dtype !== "float32") {
     throw new TuttiError("SHAPE_MISMATCH", `loss: expected float32 with samples on the first axis, found ${found}`);
   }
+}
+
+/** The column `weight`, once for each entry that a sample has in the loss, times the loss's own weight. */
+function weightOfSamples(graph: Graph, { dtype, shape }: ColumnType, loss: Tensor): Tensor {
+  if (dtype !== "float32" || shape.length > 0) {
+    throw new TuttiError(
+      "DATA_INVALID",
+      `column "${sampleWeightColumn}": expected the weight of a sample, one float32 number a row, found ${dtype}[${shape.join(",")}]; if it is something else, give it another name or return a weight from step`,
+      { column: sampleWeightColumn },
+    );
+  }
+  const column = graph.tensor(graph.inputs.get(sampleWeightColumn)!);
+  return graph.withScope("weight", () => {
+    const entries = loss.shape[0]!;
+    const perSample = resolveDim(entries, 1);
+    const spread = perSample === 1 ? column : column.reshape([batch, 1]).expand([batch, perSample]);
+    const weight = spread.reshape([entries, ...loss.shape.slice(1).map(() => 1)]);
+    return loss.lossWeight === undefined ? weight : loss.lossWeight.mul(weight);
+  });
 }
 
 function checkWeight(graph: Graph, weight: Tensor, loss: Tensor): void {

@@ -1,4 +1,11 @@
-import { batchPlan, data, samplingWeights, type WeightedSamplingOptions, weightedSampling } from "@tutti/core/data";
+import {
+  batchPlan,
+  checkSampleWeights,
+  data,
+  samplingWeights,
+  type WeightedSamplingOptions,
+  weightedSampling,
+} from "@tutti/core/data";
 import { permutation, randomStream } from "@tutti/core/random";
 import { expect, test } from "vitest";
 import { rejection } from "./read-all.ts";
@@ -151,7 +158,7 @@ test("refuses columns that are no weights, with the row", async () => {
   };
   expect(await refusal([1, 2, -0.5])).toEqual({
     code: "DATA_INVALID",
-    message: 'sampling.weights: column "w", row 3: expected a weight of at least 0, found -0.5',
+    message: 'sampling.weights: column "w", row 3: expected a finite weight of at least 0, found -0.5',
   });
   expect((await refusal([1, Number.NaN])).message).toMatch(/row 2: expected .* found NaN/);
   expect((await refusal([Number.POSITIVE_INFINITY])).message).toMatch(/row 1: expected .* found Infinity/);
@@ -163,6 +170,15 @@ test("refuses columns that are no weights, with the row", async () => {
       'sampling.weights: expected a column with one number a row, found for "weight": no such column; the training data has w, vector',
   });
   expect((await refusal([1], "vector")).message).toMatch(/shape \[2\]/);
+});
+
+test("refuses sample weights none of which is positive", async () => {
+  const weighted = (weight: Float32Array) => data.arrays({ weight }).open(context);
+  expect(await rejection(checkSampleWeights(await weighted(new Float32Array(3)), "data.train"))).toEqual({
+    code: "DATA_INVALID",
+    message: 'data.train: column "weight": expected weights some of which are positive, found 3 rows of weight 0',
+  });
+  await checkSampleWeights(await weighted(Float32Array.of(0, 0.25, 0)), "data.train");
 });
 
 test("the batch plan draws its rows by the sampling, and has its number of samples", () => {
