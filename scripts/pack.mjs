@@ -53,6 +53,36 @@ function union(names, field) {
   return Object.fromEntries(Object.entries(wanted).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/**
+ * The part of a package from npm that we load: all of onnxruntime-web, 139 MB, would double what users
+ * install, for the few machines without native engine.
+ */
+const pruned = {
+  "onnxruntime-web": {
+    from: "core",
+    files: [
+      "dist/ort.node.min.js",
+      "dist/ort.node.min.mjs",
+      "dist/ort-wasm-simd-threaded.mjs",
+      "dist/ort-wasm-simd-threaded.wasm",
+    ],
+    exports: { ".": { import: "./dist/ort.node.min.mjs", require: "./dist/ort.node.min.js" } },
+  },
+};
+
+function copyPruned(name, destination) {
+  const { from, files, exports } = pruned[name];
+  const source = join(root, "packages", from, "node_modules", name);
+  const { version, license, author, repository } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+  for (const file of files) cpSync(join(source, file), join(destination, file));
+  // The package itself carries no text of its licence, which is ours, too, but for the holder.
+  if (license !== "MIT") throw new Error(`${name}: expected the MIT licence, found ${license}`);
+  const text = readFileSync(join(root, "LICENSE"), "utf8");
+  writeFileSync(join(destination, "LICENSE"), text.replace(/^Copyright .*$/m, "Copyright (c) Microsoft Corporation"));
+  const manifest = { name, version, license, author, repository, exports };
+  writeFileSync(join(destination, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
 const stage = mkdtempSync(join(tmpdir(), "tutti-pack-"));
 try {
   const [own, ...bundled] = closure("tutti");
@@ -66,6 +96,7 @@ try {
     const inside = { name, version, license, type, exports, sideEffects };
     writeFileSync(join(destination, "package.json"), `${JSON.stringify(inside, null, 2)}\n`);
   }
+  for (const name of Object.keys(pruned)) copyPruned(name, join(stage, "node_modules", name));
   copyFiles(workspace.get(own), stage);
   for (const file of ["LICENSE", "CHANGELOG.md"]) cpSync(join(root, file), join(stage, file));
   cpSync(join(workspace.get(own).directory, "README.md"), join(stage, "README.md"));
@@ -79,7 +110,7 @@ try {
       ...union([own, ...bundled], "dependencies"),
     },
     ...(Object.keys(optional).length > 0 && { optionalDependencies: optional }),
-    bundleDependencies: bundled,
+    bundleDependencies: [...bundled, ...Object.keys(pruned)],
   };
   writeFileSync(join(stage, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   mkdirSync(target, { recursive: true });

@@ -44,12 +44,26 @@ test("holds what runs, its types and licences, and nothing else", () => {
     (path) =>
       !/^(bin|dist|templates)\/|^node_modules\/@tutti\/[a-z]+\/(dist|wasm|page)\//.test(path) &&
       !/^(node_modules\/@tutti\/[a-z]+\/)?package\.json$/.test(path) &&
+      !path.startsWith("node_modules/onnxruntime-web/") &&
       !["README.md", "LICENSE", "CHANGELOG.md"].includes(path),
   );
   expect(strange).toEqual([]);
   expect(
     files.filter((path) => /\.test\.|\.map$|\.tsbuildinfo$|(?<!\.d)\.ts$/.test(path) && !path.startsWith("templates/")),
   ).toEqual([]);
+});
+
+test("carries of onnxruntime-web what Node loads, with its licence, and computes with it", async () => {
+  const folder = join(packageFolder(), "node_modules/onnxruntime-web");
+  expect(readFileSync(join(folder, "LICENSE"), "utf8")).toMatch(
+    /^MIT License\n\nCopyright \(c\) Microsoft Corporation\n/,
+  );
+  expect(readdirSync(join(folder, "dist"))).toHaveLength(4);
+  const { status, stdout } = await inShell("npx --no-install tutti doctor --json", app.folder, {
+    TUTTI_ENGINE: "wasm",
+  });
+  expect(status).toBe(0);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ engine: { name: "onnxruntime-web" } });
 });
 
 test("asks for exact versions, and for no package of the workspace", () => {
@@ -60,7 +74,7 @@ test("asks for exact versions, and for no package of the workspace", () => {
   };
   for (const [name, range] of Object.entries(manifest.dependencies)) expect(range, name).toMatch(/^\d+\.\d+\.\d+$/);
   const own = Object.keys(manifest.dependencies).filter((name) => name.startsWith("@tutti/"));
-  expect(own.toSorted()).toEqual(manifest.bundleDependencies.toSorted());
+  expect([...own, "onnxruntime-web"].toSorted()).toEqual(manifest.bundleDependencies.toSorted());
   expect(own.length).toBeGreaterThan(2);
   // All of them inside, none beside.
   expect(readdirSync(join(app.folder, "node_modules")).includes("@tutti")).toBe(false);

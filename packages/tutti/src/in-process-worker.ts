@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Coordinator } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
-import { engineVersion, numericClass, openLanes } from "@tutti/core/engine";
+import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { connectionPair } from "@tutti/core/wire";
@@ -28,7 +28,7 @@ export async function inProcessWorker(
       instance: randomUUID(),
       host: hostname(),
       pid: process.pid,
-      engine: `onnxruntime ${engineVersion()}`,
+      engine: engineName(),
       node: process.version,
     },
     log,

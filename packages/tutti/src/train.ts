@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { Coordinator, type Server, serve } from "@tutti/coordinator";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
+import { engineNotice } from "@tutti/core/engine";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
@@ -195,6 +196,8 @@ async function runTraining(
     }
     if (compiled.training.isWeighted || compiled.evaluation?.isWeighted)
       emit({ type: "notice", message: "samples are weighted by the data's column `weight`" });
+    const slowEngine = workers > 0 || listen === undefined ? engineNotice() : undefined;
+    if (slowEngine !== undefined) emit({ type: "notice", message: slowEngine });
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const coordinator = new Coordinator(
       run,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
-import { engineVersion, numericClass, openLanes } from "@tutti/core/engine";
+import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
@@ -71,7 +71,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
             instance,
             host: hostname(),
             pid: process.pid,
-            engine: `onnxruntime ${engineVersion()}`,
+            engine: engineName(),
             node: process.version,
           },
           log,

@@ -3,9 +3,9 @@ import type { Arena } from "../memory/index.ts";
 import { randomStream } from "../random/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
 import { canonicalBytes } from "./canonical-bytes.ts";
+import { engineName } from "./engine-choice.ts";
 import type { Lanes } from "./lanes.ts";
 import { elementsOf, packedCollects } from "./packed-tensors.ts";
-import { engineVersion } from "./runtime.ts";
 import { sharedMemory } from "./tensor-memory.ts";
 
 /** What the canary computes: the run's own programs, loaded in the lanes, each on one given batch of data. */
@@ -26,12 +26,12 @@ export interface CanaryProgram {
 }
 
 /**
- * SHA-256 (hex) of the engine's version and of all that the programs give on parameters drawn from Philox, uniform in
+ * SHA-256 (hex) of the engine's build and version and of all that the programs give on parameters drawn from Philox, uniform in
  * [−0.1, 0.1) (buffers, which may be variances: [0, 0.1)) and keyed by name. Two machines of one numeric class compute the same bits; CPU families differ.
  * Throws what `Lanes.compute` throws.
  */
 export async function numericClass({ lanes, arena, programs, parameters, generation }: Canary): Promise<string> {
-  const hash = createHash("sha256").update(`onnxruntime ${engineVersion()}`);
+  const hash = createHash("sha256").update(engineName());
   const memory = sharedMemory(arena.memory);
   const named = new Map(programs.flatMap(({ program }) => program.parameters.map((view) => [view.offset, view])));
   for (const { name, offset, length, isBuffer } of named.values()) {

@@ -1,6 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
 import type { DType, TypedValues } from "../graph/index.ts";
-import { firstLine, loadEngine, sessionOptions } from "./runtime.ts";
+import { firstLine } from "./engine-choice.ts";
+import { loadEngine } from "./runtime.ts";
 
 export interface PlainTensor {
   readonly dtype: DType;
@@ -19,7 +20,7 @@ export interface PlainModel {
 
 /** @param what the model in messages. Throws ENGINE_FAILED for one that the engine refuses, ENGINE_MISSING. */
 export async function openPlainModel(bytes: Uint8Array, what: string): Promise<PlainModel> {
-  const { runtime } = await loadEngine();
+  const { runtime, sessionOptions } = await loadEngine();
   const failed = (does: string, cause: unknown): TuttiError =>
     new TuttiError("ENGINE_FAILED", `${what} does not ${does}: ${firstLine(cause)}`, {}, { cause });
   const session = await runtime.InferenceSession.create(bytes, sessionOptions).catch((cause: unknown) => {

@@ -1,7 +1,8 @@
 import type * as Ort from "onnxruntime-node";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
-import { type Engine, firstLine, sessionOptions } from "./runtime.ts";
+import { firstLine } from "./engine-choice.ts";
+import type { Engine } from "./runtime.ts";
 
 export type Tensors = Readonly<Record<string, Ort.Tensor>>;
 
@@ -9,17 +10,19 @@ export type Tensors = Readonly<Record<string, Ort.Tensor>>;
 export class Session {
   readonly id: string;
   readonly #session: Ort.InferenceSession;
+  readonly #fillsFetches: boolean;
 
-  private constructor(id: string, session: Ort.InferenceSession) {
+  private constructor(id: string, session: Ort.InferenceSession, fillsFetches: boolean) {
     this.id = id;
     this.#session = session;
+    this.#fillsFetches = fillsFetches;
   }
 
   /** Compiles `program`. Throws ENGINE_FAILED when the engine refuses it or it disagrees with its manifest. */
   static async open(engine: Engine, program: ShardProgram): Promise<Session> {
     let session: Ort.InferenceSession;
     try {
-      session = await engine.runtime.InferenceSession.create(program.onnx, sessionOptions);
+      session = await engine.runtime.InferenceSession.create(program.onnx, engine.sessionOptions);
     } catch (error) {
       throw engineFailed(program.id, "does not compile", error);
     }
@@ -28,13 +31,18 @@ export class Session {
       await session.release();
       throw engineFailed(program.id, "disagrees with its manifest", disagreement);
     }
-    return new Session(program.id, session);
+    return new Session(program.id, session, engine.fillsFetches);
   }
 
   /** Fills the tensors of `fetches` from `feeds`. Throws ENGINE_FAILED. */
   async run(feeds: Tensors, fetches: Tensors): Promise<void> {
     try {
-      await this.#session.run(feeds, fetches); // what it returns are copies of what `fetches` now holds
+      if (this.#fillsFetches) {
+        await this.#session.run(feeds, fetches); // what it returns are copies of what `fetches` now holds
+        return;
+      }
+      const results = await this.#session.run(feeds, Object.keys(fetches));
+      for (const [name, fetch] of Object.entries(fetches)) copyValues(results[name], fetch);
     } catch (error) {
       throw engineFailed(this.id, "does not run", error);
     }
@@ -43,6 +51,18 @@ export class Session {
   close(): Promise<void> {
     return this.#session.release();
   }
+}
+
+/** Copies a result's bytes; the two are of one dtype and shape. */
+function copyValues(from: Ort.Tensor | undefined, to: Ort.Tensor): void {
+  if (from === undefined || !ArrayBuffer.isView(from.data) || !ArrayBuffer.isView(to.data)) {
+    throw new TuttiError("INTERNAL", "the engine gave no numbers");
+  }
+  bytesOf(to.data).set(bytesOf(from.data));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 export function engineFailed(programId: string, what: string, cause: unknown): TuttiError {

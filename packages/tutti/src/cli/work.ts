@@ -1,3 +1,4 @@
+import { engineNotice } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import { runWorker } from "@tutti/worker";
 import { onInterrupt } from "./interrupt.ts";
@@ -22,6 +23,8 @@ export async function work(options: WorkOptions, output: Output): Promise<void> 
   const release = onInterrupt(output, () => leaving.abort());
   const log = (message: string): void => (json ? output.json({ type: "notice", message }) : output.log(message));
   try {
+    const slowEngine = engineNotice();
+    if (slowEngine !== undefined) log(slowEngine);
     const { code, message } = await runWorker({ url, ...how, signal: leaving.signal, log });
     if (json) output.json({ type: "parting", code, message });
     else output.log(message);

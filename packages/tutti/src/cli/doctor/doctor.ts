@@ -34,6 +34,7 @@ export async function examine({ json }: { json: boolean }, output: Output): Prom
       "engine",
       `${engine.name} ${engine.version}, ${engine.zeroCopy ? "shares memory with lanes (zero-copy)" : "copies parameters into each lane (this Node refuses shared memory)"}`,
     ],
+    ...(engine.reason === undefined ? [] : [["", `WebAssembly, slower than native: ${engine.reason}`] as const]),
   ]);
   const numericClass = await referenceClass();
   say([["numeric class", numericClass]]);
@@ -48,7 +49,12 @@ export async function examine({ json }: { json: boolean }, output: Output): Prom
     output.json({
       type: "doctor",
       ...machine,
-      engine: { name: engine.name, version: engine.version, zeroCopy: engine.zeroCopy },
+      engine: {
+        name: engine.name,
+        version: engine.version,
+        zeroCopy: engine.zeroCopy,
+        ...(engine.reason === undefined ? {} : { reason: engine.reason }),
+      },
       numericClass,
       loopback,
     });
