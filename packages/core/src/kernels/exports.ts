@@ -23,7 +23,23 @@ export interface KernelExports extends OptimizerKernels {
     threshold: number,
     scale: number,
   ): void;
+  roundBfloat16(...range: RandomRange): void;
+  roundInt8(...range: RandomRange): void;
+  packBfloat16(dst: number, src: number, count: number): void;
+  packInt8(dst: number, src: number, count: number): void;
+  unpackBfloat16(dst: number, src: number, count: number): void;
+  unpackInt8(dst: number, src: number, count: number): void;
 }
+
+type RandomRange = [
+  address: number,
+  count: number,
+  firstCoordinate: number,
+  key0: number,
+  key1: number,
+  path0: number,
+  path1: number,
+];
 
 /** Compiles `bytes` and links it to `memory`, synchronously. */
 export function instantiate(bytes: Uint8Array<ArrayBuffer>, memory: SharedMemory): KernelExports {

@@ -1,2 +1,2 @@
 export { type ComputeMemory, computeMemory } from "./compute-memory.ts";
-export { createKernels, type Kernels } from "./kernels.ts";
+export { createKernels, type Kernels, type PackedFormat, packedBlockFloats, packedBytes } from "./kernels.ts";

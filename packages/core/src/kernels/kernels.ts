@@ -75,6 +75,55 @@ export class Kernels {
   }
 
   /**
+   * Rounds `count` floats in place, stochastically: to one of the two neighbouring numbers of the format, in expectation x
+   * itself. "bf16": bfloat16; what lies beyond its largest number may become infinite. "int8": blocks of 32 coordinates
+   * (the last may be 16) share a power of two as unit, the smallest of which no magnitude is more than 127; below 2^−110 it
+   * does not go. The places of a quotient beyond the 16th are cut off. Where a number is not finite, or beyond 127 of the
+   * largest unit (1.98 · 2^127), there is NaN and the rest of its block is 0.
+   *
+   * Coordinate i draws 16 bits of Philox4x32-10 with this key and the counter (4⌊i/32⌋ + i mod 4, 0, path): of word ⌊i/4⌋ mod
+   * 4 the lower half if i mod 32 < 16, else the upper. @param firstCoordinate that of the float at `address`, a multiple of 32.
+   */
+  round(
+    to: PackedFormat,
+    address: number,
+    count: number,
+    firstCoordinate: number,
+    key: WordPair,
+    path: WordPair,
+  ): void {
+    checkAddress(address);
+    checkCount(count);
+    if (firstCoordinate % packedBlockFloats !== 0)
+      throw new TuttiError("INTERNAL", `Rounding starts on a block of 32 coordinates, found ${firstCoordinate}.`);
+    const range = [address, count, firstCoordinate, key[0], key[1], path[0], path[1]] as const;
+    if (to === "bf16") this.raw.roundBfloat16(...range);
+    else this.raw.roundInt8(...range);
+  }
+
+  /**
+   * Writes floats that `round` has made in fewer bytes (`packedBytes`), exactly. "bf16": the upper 16 bits of each. "int8":
+   * per block its exponent E (unit 2^(E−133); 0: not finite) and a signed byte for each coordinate, as in the MXINT8 of the OCP
+   * Microscaling Formats Specification 1.0 but for the exponent's bias. `dst` may be `src`.
+   */
+  pack(to: PackedFormat, dst: number, src: number, count: number): void {
+    checkAddress(dst);
+    checkAddress(src);
+    checkCount(count);
+    if (to === "bf16") this.raw.packBfloat16(dst, src, count);
+    else this.raw.packInt8(dst, src, count);
+  }
+
+  /** What `pack` was given. Any bytes give some floats. */
+  unpack(from: PackedFormat, dst: number, src: number, count: number): void {
+    checkAddress(dst);
+    checkAddress(src);
+    checkCount(count);
+    if (from === "bf16") this.raw.unpackBfloat16(dst, src, count);
+    else this.raw.unpackInt8(dst, src, count);
+  }
+
+  /**
    * XXH64 of any number of bytes (Collet, xxHash specification 0.1.1), as an unsigned 64-bit integer. Not cryptographic.
    * NaN payloads count: refuse or canonicalise non-finite values before hashing.
    */
@@ -82,6 +131,17 @@ export class Kernels {
     checkAddress(address);
     return BigInt.asUintN(64, this.raw.hash64(address, bytes, seed));
   }
+}
+
+/** What gradient sums can be rounded to. */
+export type PackedFormat = "bf16" | "int8";
+
+/** Coordinates that share a unit in "int8". */
+export const packedBlockFloats = 32;
+
+/** Bytes that `pack` writes for `count` floats, a multiple of 16. */
+export function packedBytes(to: PackedFormat, count: number): number {
+  return to === "bf16" ? 2 * count : count + Math.ceil(count / packedBlockFloats);
 }
 
 /** A 64-bit integer as two uint32, the lower first. */
