@@ -1,3 +1,4 @@
+import { isRounded, roundSums } from "@tutti/core/compression";
 import type { Lanes, NodeResult, NodeTask } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ComputeMemory } from "@tutti/core/kernels";
@@ -27,6 +28,7 @@ export class ExactLanes implements Lanes {
   readonly #pace: Pace;
   readonly #programs = new Map<string, ShardProgram>();
   readonly #free: number[] = [];
+  #scratch: number | undefined;
 
   constructor(count: number, memory: ComputeMemory, clock: VirtualClock, dice: Dice, pace: Pace) {
     this.count = count;
@@ -76,7 +78,10 @@ export class ExactLanes implements Lanes {
     const isTraining = programs[0]!.mode === "train";
     const lie = this.#pace.lies > 0 && isTraining ? this.#dice.whole(0, length - 1) : -1;
     const address = isTraining ? (this.#free.pop() ?? arena.allocate(length * 4)) : 0;
-    if (isTraining) arena.floats(address, length).set(nodeSums(task.node, parameters, rows));
+    if (isTraining) {
+      const sums = nodeSums(task.node, parameters, rows, this.#rounder(task));
+      arena.floats(address, length).set(sums);
+    }
     if (lie >= 0) {
       this.#pace.lies--;
       arena.floats(address, length)[lie]! += 1 + this.#dice.uniform();
@@ -93,12 +98,24 @@ export class ExactLanes implements Lanes {
   }
 
   async close(): Promise<void> {}
+
+  #rounder({ rounding, seed, step }: NodeTask): (node: TreeNode, sums: Float32Array) => void {
+    const { arena, kernels } = this.#memory;
+    return (node, sums) => {
+      if (!isRounded(rounding, node)) return;
+      this.#scratch ??= arena.allocate(sums.byteLength);
+      arena.floats(this.#scratch, sums.length).set(sums);
+      roundSums(kernels, rounding, { seed, step, node }, this.#scratch, 0, sums.length);
+      sums.set(arena.floats(this.#scratch, sums.length));
+    };
+  }
 }
 
 function nodeSums(
   node: TreeNode,
   parameters: Float32Array,
   rows: ReadonlyMap<number, readonly number[]>,
+  round: (node: TreeNode, sums: Float32Array) => void,
 ): Float32Array {
   const sums = new Float32Array(parameters.length);
   if (isLeaf(node)) {
@@ -108,9 +125,10 @@ function nodeSums(
           sums[i]! + Math.fround(Math.fround(parameters[i]! * row) + parameters[(i + 40) % sums.length]!),
         );
     }
-    return sums;
+  } else {
+    const [left, right] = children(node).map((child) => nodeSums(child, parameters, rows, round));
+    for (let i = 0; i < sums.length; i++) sums[i] = Math.fround(left![i]! + right![i]!);
   }
-  const [left, right] = children(node).map((child) => nodeSums(child, parameters, rows));
-  for (let i = 0; i < sums.length; i++) sums[i] = Math.fround(left![i]! + right![i]!);
+  round(node, sums);
   return sums;
 }

@@ -43,6 +43,16 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "sums that meet at the coordinator are not rounded",
+    edits: [
+      {
+        file: `${coordinator}reduction.ts`,
+        find: "if (!isRounded(this.#rounding, node)) return;",
+        replace: "if (!isRounded(this.#rounding, node) || node.lo >= 0) return;",
+      },
+    ],
+  },
+  {
     name: "answers of another round are accepted",
     edits: [{ file: `${coordinator}intake.ts`, find: "message.round !== round.number || ", replace: "" }],
   },

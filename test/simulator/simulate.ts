@@ -21,6 +21,7 @@ export interface Schedule {
   readonly seed: number;
   readonly shards: number;
   readonly clip: boolean;
+  readonly compress: string | undefined;
   /** What was done, for the report of a failure. */
   readonly faults: readonly string[];
   readonly outcome: Outcome;
@@ -84,7 +85,8 @@ export async function simulate(
   const dice = new Dice(seed);
   const shards = dice.pick([1, 2, 3, 5, 8])!;
   const clip = dice.chance(0.3);
-  const run = tinyRun(shards, clip);
+  const compress = dice.pick([undefined, undefined, "bf16", "int8"] as const);
+  const run = tinyRun(shards, clip, compress);
   const faults: string[] = [];
   const trace: string[] = [];
   const up: Machine[] = [];
@@ -220,6 +222,7 @@ export async function simulate(
     seed,
     shards,
     clip,
+    compress,
     faults,
     quarantined,
     outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },

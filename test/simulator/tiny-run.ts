@@ -1,4 +1,5 @@
 import type { PreparedShard, TrainingRun } from "@tutti/coordinator";
+import { type GradientRounding, gradientRounding } from "@tutti/core/compression";
 import { batchPlan, evaluationPlan } from "@tutti/core/data";
 import { compileOptimizer, optim } from "@tutti/core/optim";
 import { flatLayout, type ShardProgram } from "@tutti/core/step";
@@ -7,7 +8,7 @@ export const chunkFloats = 32;
 export const normBlockFloats = 16;
 
 /** A run of 6 steps over 44 numbers, 80 parameters in 3 chunks, validated every 3 steps; clipped by norm if `clip`. */
-export function tinyRun(shards: number, clip: boolean): TrainingRun {
+export function tinyRun(shards: number, clip: boolean, compress?: GradientRounding["to"]): TrainingRun {
   const layout = flatLayout([
     { name: "a", shape: [30] },
     { name: "b", shape: [40] },
@@ -43,6 +44,8 @@ export function tinyRun(shards: number, clip: boolean): TrainingRun {
       layout,
     ),
     earlyStopping: null,
+    // The last 16 floats are not rounded, as statistics are not.
+    rounding: compress && { ...gradientRounding(compress, shards, 64), leastShards: shards > 5 ? 2 : 1 },
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps: 6,
     metrics: [],

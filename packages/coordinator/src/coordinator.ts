@@ -74,7 +74,12 @@ export class Coordinator {
     this.#progress = start.progress ?? initialProgress;
     this.#owesValidation = start.owesValidation ?? false;
     this.#ledger = new RunLedger(start.skippedSteps ?? 0);
-    this.#reduction = new Reduction(arena, kernels, program.sumsFloats, options.chunkFloats ?? 65_536);
+    const { sumsFloats } = program;
+    const chunkFloats = options.chunkFloats ?? 65_536;
+    this.#reduction = new Reduction(
+      { arena, kernels },
+      { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed },
+    );
     this.#phases = new PhaseClock(this.#clock);
     this.#membership = new Membership(
       this.#clock,

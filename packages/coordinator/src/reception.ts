@@ -53,6 +53,7 @@ export class Reception {
       chunkFloats,
       inlineBytes,
       programs: programs.length,
+      ...(run.rounding === undefined ? {} : { rounding: run.rounding }),
       heartbeatMs: membership.heartbeatMs,
       silenceMs: membership.silenceMs,
     });

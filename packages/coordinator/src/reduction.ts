@@ -1,10 +1,11 @@
+import { type GradientRounding, isRounded, roundSums, SumsPacking } from "@tutti/core/compression";
 import { TuttiError } from "@tutti/core/errors";
-import type { Kernels } from "@tutti/core/kernels";
-import type { Arena } from "@tutti/core/memory";
+import type { ComputeMemory } from "@tutti/core/kernels";
 import { children, isLeaf, nodeKey, type TreeNode } from "@tutti/core/step";
 
 interface Vertex {
   readonly key: string;
+  readonly node: TreeNode;
   readonly parent: Vertex | undefined;
   left: Vertex | undefined;
   right: Vertex | undefined;
@@ -13,26 +14,42 @@ interface Vertex {
   readonly ready: Uint8Array; // by chunk
 }
 
+/** How a step's sums lie, travel and are rounded. */
+export interface SumsShape {
+  readonly sumsFloats: number;
+  /** A multiple of 32 where sums are rounded. */
+  readonly chunkFloats: number;
+  readonly rounding: GradientRounding | undefined;
+  /** The run's. */
+  readonly seed: number;
+}
+
 /**
  * Adds up the sums of a step's leased nodes along the canonical tree, chunk by chunk as they arrive. Which node comes
- * first changes nothing: every sum is left + right in float32 at its place in the tree.
+ * first changes nothing: every sum is left + right in float32 at its place in the tree, rounded where the run says so.
  */
 export class Reduction {
   readonly chunkFloats: number;
   readonly chunks: number;
-  readonly #arena: Arena;
-  readonly #kernels: Kernels;
+  readonly #memory: ComputeMemory;
+  readonly #rounding: GradientRounding | undefined;
+  readonly #packing: SumsPacking;
+  readonly #seed: number;
   readonly #sumsFloats: number;
   readonly #buffers: number[] = [];
   #leased = new Map<string, Vertex>();
   #root: Vertex | undefined;
   #missing = 0;
   #scratch: number | undefined;
+  #step = 0;
   #onRootChunk: (chunk: number) => void = () => {};
 
-  constructor(arena: Arena, kernels: Kernels, sumsFloats: number, chunkFloats: number) {
-    this.#arena = arena;
-    this.#kernels = kernels;
+  constructor(memory: ComputeMemory, shape: SumsShape) {
+    const { sumsFloats, chunkFloats, rounding, seed } = shape;
+    this.#memory = memory;
+    this.#rounding = rounding;
+    this.#packing = new SumsPacking(rounding, memory);
+    this.#seed = seed;
     this.#sumsFloats = sumsFloats;
     this.chunkFloats = chunkFloats;
     this.chunks = Math.ceil(sumsFloats / chunkFloats);
@@ -53,8 +70,9 @@ export class Reduction {
     return this.#missing === 0;
   }
 
-  /** Starts a step whose tree over [0, shards) is leased as exactly these nodes. */
-  begin(shards: number, leased: readonly TreeNode[], onRootChunk: (chunk: number) => void): void {
+  /** Starts a step (t) whose tree over [0, shards) is leased as exactly these nodes. */
+  begin(step: number, shards: number, leased: readonly TreeNode[], onRootChunk: (chunk: number) => void): void {
+    this.#step = step;
     const wanted = new Set(leased.map(nodeKey));
     this.#leased = new Map();
     this.#onRootChunk = onRootChunk;
@@ -64,6 +82,7 @@ export class Reduction {
       const key = nodeKey(node);
       const vertex: Vertex = {
         key,
+        node,
         parent,
         left: undefined,
         right: undefined,
@@ -85,47 +104,63 @@ export class Reduction {
     this.#root = build({ lo: 0, hi: shards }, undefined);
   }
 
+  /** Bytes of a chunk of this node's sums as they travel. */
+  chunkBytes(node: TreeNode, chunk: number): number {
+    const { begin, end } = this.range(chunk);
+    return this.#packing.bytes(node, begin, end);
+  }
+
   /** True if this chunk of a leased node is in. */
   has(node: TreeNode, chunk: number): boolean {
     return this.#vertex(node).ready[chunk] === 1;
   }
 
   /**
-   * Takes a chunk of a leased node's sums (copied) and merges what has become complete. At most once per (node, chunk).
-   * @returns the chunk's hash, if it is wanted.
+   * Takes a chunk of a leased node's sums (`chunkBytes` of them, copied) and merges what has become complete. At most once
+   * per (node, chunk).
+   * @returns the hash of the chunk's bytes, if it is wanted.
    */
   deliver(node: TreeNode, chunk: number, bytes: Uint8Array, wantsHash = false): bigint | undefined {
     const vertex = this.#vertex(node);
     if (vertex.ready[chunk] === 1)
       throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
     const { begin, end } = this.range(chunk);
-    this.#arena.bytes(vertex.address + begin * 4, (end - begin) * 4).set(bytes);
+    this.#packing.unpack(node, bytes, vertex.address, begin, end);
     vertex.ready[chunk] = 1;
-    const hash = wantsHash ? this.#kernels.hash64(vertex.address + begin * 4, (end - begin) * 4, 0n) : undefined;
+    const hash = wantsHash ? this.hash(bytes) : undefined;
     this.#merge(vertex, chunk);
     return hash;
   }
 
-  /** Hash of bytes that are not taken. */
+  /** Hash of a chunk's bytes. */
   hash(bytes: Uint8Array): bigint {
-    this.#scratch ??= this.#arena.allocate(this.chunkFloats * 4);
-    this.#arena.bytes(this.#scratch, bytes.byteLength).set(bytes);
-    return this.#kernels.hash64(this.#scratch, bytes.byteLength, 0n);
+    const { arena, kernels } = this.#memory;
+    this.#scratch ??= arena.allocate(this.chunkFloats * 4);
+    arena.bytes(this.#scratch, bytes.byteLength).set(bytes);
+    return kernels.hash64(this.#scratch, bytes.byteLength, 0n);
   }
 
   #merge(delivered: Vertex, chunk: number): void {
+    const { kernels } = this.#memory;
     const { begin, end } = this.range(chunk);
     let vertex = delivered;
     for (let parent = vertex.parent; parent !== undefined; parent = vertex.parent) {
       const left = parent.left!;
       const right = parent.right!;
       if (left.ready[chunk] !== 1 || right.ready[chunk] !== 1) return;
-      this.#kernels.add(parent.address + begin * 4, left.address + begin * 4, right.address + begin * 4, end - begin);
+      kernels.add(parent.address + begin * 4, left.address + begin * 4, right.address + begin * 4, end - begin);
+      this.#round(parent, begin, end);
       parent.ready[chunk] = 1;
       vertex = parent;
     }
     this.#missing--;
     this.#onRootChunk(chunk);
+  }
+
+  #round({ node, address }: Vertex, begin: number, end: number): void {
+    if (!isRounded(this.#rounding, node)) return;
+    const place = { seed: this.#seed, step: this.#step, node };
+    roundSums(this.#memory.kernels, this.#rounding, place, address, begin, end);
   }
 
   #vertex(node: TreeNode): Vertex {
@@ -137,7 +172,7 @@ export class Reduction {
   #buffer(index: number): number {
     let address = this.#buffers[index];
     if (address === undefined) {
-      address = this.#arena.allocate(this.#sumsFloats * 4);
+      address = this.#memory.arena.allocate(this.#sumsFloats * 4);
       this.#buffers[index] = address;
     }
     return address;

@@ -46,7 +46,7 @@ export class StepRound {
     this.#perShard = parts.batch.shards.map(() => undefined);
     this.#missingShards = parts.batch.shards.length;
     for (const node of parts.nodes) this.leases.add(node);
-    parts.reduction.begin(parts.batch.shards.length, parts.nodes, parts.chunkReduced);
+    parts.reduction.begin(parts.step, parts.batch.shards.length, parts.nodes, parts.chunkReduced);
   }
 
   /** All shards' scalars, once the last has come. */
@@ -122,11 +122,11 @@ export class StepRound {
         `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: there are ${this.#parts.reduction.chunks}`,
       );
     }
-    const { begin, end } = this.#parts.reduction.range(chunk);
-    if (bytes.byteLength !== (end - begin) * 4) {
+    const expected = this.#parts.reduction.chunkBytes(lease.node, chunk);
+    if (bytes.byteLength !== expected) {
       throw new TuttiError(
         "PROTOCOL",
-        `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: ${bytes.byteLength} bytes, expected ${(end - begin) * 4}`,
+        `chunk ${chunk} of node ${lease.node.lo}-${lease.node.hi}: ${bytes.byteLength} bytes, expected ${expected}`,
       );
     }
     if (lease.audit !== undefined && !lease.isDone) this.#judge(lease, lease.audit.chunk(member, chunk, bytes));
@@ -179,8 +179,9 @@ export class StepRound {
     lease.audit = undefined;
     const { reduction, arena } = this.#parts;
     for (let chunk = 0; chunk < reduction.chunks; chunk++) {
-      const { begin, end } = reduction.range(chunk);
-      reduction.deliver(lease.node, chunk, arena.bytes(verdict.address + begin * 4, (end - begin) * 4));
+      const { begin } = reduction.range(chunk);
+      const bytes = arena.bytes(verdict.address + begin * 4, reduction.chunkBytes(lease.node, chunk));
+      reduction.deliver(lease.node, chunk, bytes);
     }
     this.#takeScalars(lease, verdict.scalars);
     this.#finishIfDone(lease);

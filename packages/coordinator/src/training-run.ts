@@ -1,3 +1,4 @@
+import type { GradientRounding } from "@tutti/core/compression";
 import { type Figures, named } from "@tutti/core/metrics";
 import type { CompiledOptimizer, EarlyStopping } from "@tutti/core/optim";
 import type { FlatLayout, RunningStatistics, ShardProgram } from "@tutti/core/step";
@@ -45,6 +46,8 @@ export interface TrainingRun {
   readonly statistics: readonly RunningStatistics[];
   readonly programs: readonly ShardProgram[];
   readonly optimizer: CompiledOptimizer;
+  /** Of the sums of training nodes, if the run compresses them. */
+  readonly rounding?: GradientRounding | undefined;
   /** When to end before the last step; null: never. */
   readonly earlyStopping: EarlyStopping | null;
   readonly stepsPerEpoch: number;

@@ -1,5 +1,7 @@
+import { packedSumsBytes } from "@tutti/core/compression";
 import { packedCollects } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
+import type { TreeNode } from "@tutti/core/step";
 import {
   type MessageOf,
   maxFrameBytes,
@@ -107,10 +109,10 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
 
   #result(message: MessageOf<ToCoordinator, "result">): void {
     const { inline, chunks } = message;
-    const { sumsFloats = 0 } = this.#welcome ?? {};
     // Exactly: a header is taken whole or not at all, so nothing of one that is found wrong later may have been used.
-    if (inline !== undefined && (chunks !== 1 || inline.byteLength !== sumsFloats * 4))
-      throw broken(`${inline.byteLength} bytes of sums for ${chunks} chunks, expected ${sumsFloats * 4} for 1`);
+    const sumsBytes = this.#sumsBytes(message, 0, this.#welcome?.sumsFloats ?? 0);
+    if (inline !== undefined && (chunks !== 1 || inline.byteLength !== sumsBytes))
+      throw broken(`${inline.byteLength} bytes of sums for ${chunks} chunks, expected ${sumsBytes} for 1`);
     const mostBytes = (message.hi - message.lo) * this.#collectBytes;
     if (message.payloadBytes > mostBytes)
       throw broken(`${message.payloadBytes} bytes of per-sample outputs, its shards have at most ${mostBytes}`);
@@ -125,10 +127,15 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
   #partial(message: MessageOf<ToCoordinator, "partial">): void {
     const { sumsFloats = 0, chunkFloats = 0 } = this.#welcome ?? {};
     const { chunk, payloadBytes } = message;
-    const expected = (Math.min(sumsFloats, (chunk + 1) * chunkFloats) - chunk * chunkFloats) * 4;
+    const begin = chunk * chunkFloats;
+    const expected = this.#sumsBytes(message, begin, Math.max(begin, Math.min(sumsFloats, begin + chunkFloats)));
     if (payloadBytes === 0 || payloadBytes !== expected)
-      throw broken(`chunk ${chunk} of ${payloadBytes} bytes, expected ${Math.max(0, expected)}`);
+      throw broken(`chunk ${chunk} of ${payloadBytes} bytes, expected ${expected}`);
     this.#pay(message, "chunks", 1);
+  }
+
+  #sumsBytes(node: TreeNode, begin: number, end: number): number {
+    return packedSumsBytes(this.#welcome?.rounding, node, begin, end);
   }
 
   get #chunks(): number {

@@ -48,7 +48,10 @@ function step(chunkFloats: number, order: readonly number[], divisorAfter: numbe
     start,
     optimizer.slots.map(() => new Float32Array(trained.totalFloats)),
   );
-  const reduction = new Reduction(arena, kernels, updated.totalFloats, chunkFloats);
+  const reduction = new Reduction(
+    { arena, kernels },
+    { sumsFloats: updated.totalFloats, chunkFloats, rounding: undefined, seed: 0 },
+  );
   const sent: Sent[] = [];
   const update = new StepUpdate({
     ...{ kernels, arena, optimizer, generations, reduction, statistics, samples },
@@ -58,7 +61,7 @@ function step(chunkFloats: number, order: readonly number[], divisorAfter: numbe
     hashScratch: arena.allocate(8 * reduction.chunks),
     send: (chunk, address, bytes) => sent.push({ chunk, bytes: arena.bytes(address, bytes).slice() }),
   });
-  reduction.begin(1, [{ lo: 0, hi: 1 }], (chunk) => update.chunkReduced(chunk));
+  reduction.begin(0, 1, [{ lo: 0, hi: 1 }], (chunk) => update.chunkReduced(chunk));
   for (const [i, chunk] of order.entries()) {
     if (i === divisorAfter) update.divisorKnown(6);
     const { begin, end } = reduction.range(chunk);

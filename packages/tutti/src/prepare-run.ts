@@ -92,6 +92,7 @@ async function trainingRun(
     statistics: compiled.statistics,
     programs: programsOf(training, evaluation),
     optimizer: compiled.optimizer,
+    rounding: compiled.rounding,
     earlyStopping: compiled.definition.plain.earlyStopping,
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps: Math.min(compiled.totalSteps, maxSteps ?? Number.POSITIVE_INFINITY),

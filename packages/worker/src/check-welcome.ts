@@ -1,4 +1,5 @@
 import { TuttiError } from "@tutti/core/errors";
+import { packedBlockFloats } from "@tutti/core/kernels";
 import { type MessageOf, protocolVersion, type ToWorker } from "@tutti/core/wire";
 
 type Welcome = MessageOf<ToWorker, "welcome">;
@@ -20,7 +21,7 @@ const longestMs = 3_600_000;
  * timer can wait for, another protocol, another run or an older generation than it has worked for. Throws PROTOCOL.
  */
 export function checkWelcome(welcome: Welcome, history: RunHistory): void {
-  const { protocol, run, generation, parameterFloats, updatedFloats, sumsFloats, chunkFloats } = welcome;
+  const { protocol, run, generation, parameterFloats, updatedFloats, sumsFloats, chunkFloats, rounding } = welcome;
   if (protocol !== protocolVersion) throw refused(`it speaks protocol ${protocol}, this worker ${protocolVersion}`);
   if (history.run !== undefined && run !== history.run) {
     throw refused(
@@ -31,6 +32,14 @@ export function checkWelcome(welcome: Welcome, history: RunHistory): void {
     throw refused(`it is of generation ${generation}, a newer one (${history.generation}) is known`);
   for (const [name, floats] of Object.entries({ parameterFloats, updatedFloats, sumsFloats, chunkFloats })) {
     if (floats % 16 !== 0) throw refused(`${name} is ${floats}, expected a multiple of 16`);
+  }
+  if (rounding !== undefined) {
+    if (rounding.floats % 16 !== 0 || rounding.floats > sumsFloats)
+      throw refused(`it rounds ${rounding.floats} of ${sumsFloats} floats of sums`);
+    if (chunkFloats % packedBlockFloats !== 0)
+      throw refused(
+        `chunkFloats is ${chunkFloats}, expected a multiple of ${packedBlockFloats} where sums are rounded`,
+      );
   }
   atMost(welcome, "parameterFloats", mostFloats);
   atMost(welcome, "updatedFloats", parameterFloats);

@@ -7,19 +7,19 @@ import { ParameterStore } from "./parameter-store.ts";
 export class WorkerMemory {
   readonly arena: Arena;
   readonly batches: BatchStore;
-  readonly #kernels: Kernels;
+  readonly kernels: Kernels;
   readonly #stores = new Map<string, ParameterStore>();
 
   constructor({ arena, kernels }: ComputeMemory) {
     this.arena = arena;
-    this.#kernels = kernels;
+    this.kernels = kernels;
     this.batches = new BatchStore(arena);
   }
 
   parameters(totalFloats: number, updatedFloats: number, chunkFloats: number): ParameterStore {
     const key = `${totalFloats}/${updatedFloats}/${chunkFloats}`;
     const floats = { total: totalFloats, updated: updatedFloats, chunk: chunkFloats };
-    const store = this.#stores.get(key) ?? new ParameterStore(this.arena, this.#kernels, floats);
+    const store = this.#stores.get(key) ?? new ParameterStore(this.arena, this.kernels, floats);
     this.#stores.set(key, store);
     store.abort();
     return store;

@@ -1,4 +1,5 @@
 import type { Clock } from "@tutti/core/clock";
+import { SumsPacking } from "@tutti/core/compression";
 import { type Lanes, type NodeResult, packedCollects, type ShardInput } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram, TreeNode } from "@tutti/core/step";
@@ -73,6 +74,7 @@ export class Worker {
   #loading: Promise<void> = Promise.resolve();
   #welcome: Welcome | undefined;
   #parameters: ParameterStore | undefined;
+  #packing: SumsPacking;
   #farewell: Parting | undefined;
   #lastHeardMs = 0;
   #heartbeat: { cancel(): void } | undefined;
@@ -81,6 +83,7 @@ export class Worker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#batches = parts.memory.batches;
+    this.#packing = new SumsPacking(undefined, parts.memory);
     let resolve: (parting: Parting) => void = () => {};
     const promise = new Promise<Parting>((settle) => {
       resolve = settle;
@@ -176,6 +179,7 @@ export class Worker {
   #join(welcome: Welcome): void {
     const { memory, clock } = this.#parts;
     this.#welcome = welcome;
+    this.#packing = new SumsPacking(welcome.rounding, memory);
     this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
     const beat = (): void => {
       const silentMs = clock.now() - this.#lastHeardMs;
@@ -251,6 +255,7 @@ export class Worker {
         generation: version,
         seed: this.#welcome!.seed,
         step,
+        rounding: this.#welcome!.rounding,
       })
       .then((result) => {
         if (computation.isVoid || this.#isGone) result.release();
@@ -274,7 +279,7 @@ export class Worker {
     shards: ReadonlyMap<number, ShardInput>,
     result: NodeResult,
   ): void {
-    const { connection, memory } = this.#parts;
+    const { connection } = this.#parts;
     const { chunkFloats, inlineBytes } = this.#welcome!;
     const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
     const scalars = new Uint8Array(result.scalars.buffer);
@@ -287,8 +292,9 @@ export class Worker {
       computeMs,
       payloadBytes: collects.byteLength,
     } as const;
-    if (sumsFloats * 4 <= inlineBytes && sumsFloats <= chunkFloats) {
-      const inline = sumsFloats === 0 ? {} : { inline: memory.arena.bytes(result.sums, sumsFloats * 4).slice() };
+    if (sumsFloats <= chunkFloats && this.#packing.bytes(position, 0, sumsFloats) <= inlineBytes) {
+      const inline =
+        sumsFloats === 0 ? {} : { inline: this.#packing.packInPlace(position, result.sums, 0, sumsFloats).slice() };
       connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline }, collects);
       result.release();
       return;
@@ -297,8 +303,9 @@ export class Worker {
     connection.send({ ...announcement, chunks }, collects);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const begin = chunk * chunkFloats;
-      const payloadBytes = (Math.min(sumsFloats, begin + chunkFloats) - begin) * 4;
-      const payload = memory.arena.bytes(result.sums + begin * 4, payloadBytes);
+      const end = Math.min(sumsFloats, begin + chunkFloats);
+      const payload = this.#packing.packInPlace(position, result.sums, begin, end);
+      const payloadBytes = payload.byteLength;
       const onFlushed = chunk === chunks - 1 ? () => result.release() : undefined;
       connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
     }

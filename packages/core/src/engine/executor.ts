@@ -1,3 +1,4 @@
+import { isRounded, roundSums } from "../compression/gradient-rounding.ts";
 import { TuttiError } from "../errors/index.ts";
 import { createKernels, type Kernels } from "../kernels/index.ts";
 import type { SharedMemory } from "../memory/index.ts";
@@ -55,13 +56,14 @@ export class Executor implements Lane {
     if (isLeaf(node)) {
       if (Atomics.load(cancelled, 0) !== 0) return false;
       await this.#shard(piece, node.lo, buffers[0] ?? 0);
+      this.#round(piece, node, buffers[0]);
       return true;
     }
     const [left, right] = children(node);
     if (!(await this.#sum(piece, left, buffers, cancelled))) return false;
     const others = buffers.slice(1);
     if (!(await this.#sum(piece, right, others, cancelled))) return false;
-    if (piece.sumsFloats > 0) this.#add(piece, buffers[0], others[0]);
+    if (piece.sumsFloats > 0) this.#add(piece, node, buffers[0], others[0]);
     return true;
   }
 
@@ -79,16 +81,23 @@ export class Executor implements Lane {
 
   /** Goes up from the piece as long as the other half of each join is finished too. */
   #join(piece: Piece): void {
-    for (const { finished, left, right } of piece.joins) {
+    for (const { node, finished, left, right } of piece.joins) {
       if (Atomics.add(this.#word(finished), 0, 1) === 0) return; // the other half will do the rest
-      this.#add(piece, left, right);
+      this.#add(piece, node, left, right);
     }
   }
 
-  #add(piece: Piece, left: number | undefined, right: number | undefined): void {
+  #add(piece: Piece, node: TreeNode, left: number | undefined, right: number | undefined): void {
     if (left === undefined || right === undefined)
       throw new TuttiError("INTERNAL", "a piece came with too few buffers");
     this.#kernels.add(left, left, right, piece.sumsFloats);
+    this.#round(piece, node, left);
+  }
+
+  #round(piece: Piece, node: TreeNode, sums: number | undefined): void {
+    const { rounding, sumsFloats, seed, step } = piece;
+    if (sumsFloats === 0 || sums === undefined || !isRounded(rounding, node)) return;
+    roundSums(this.#kernels, rounding, { seed, step, node }, sums, 0, sumsFloats);
   }
 
   #word(address: number): Int32Array {

@@ -1,3 +1,4 @@
+import type { GradientRounding } from "../compression/gradient-rounding.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
 import type { TreeNode } from "../step/tree.ts";
 
@@ -32,6 +33,8 @@ export interface NodeTask {
   /** What random inputs depend on, beside the samples' positions. */
   readonly seed: number;
   readonly step: number;
+  /** Which nodes' sums are rounded as soon as they are known; none by default. */
+  readonly rounding?: GradientRounding | undefined;
   readonly abort?: AbortSignal | undefined;
 }
 

@@ -1,3 +1,4 @@
+import type { GradientRounding } from "../compression/gradient-rounding.ts";
 import { isTuttiError } from "../errors/index.ts";
 import type { TreeNode } from "../step/tree.ts";
 
@@ -21,6 +22,7 @@ export interface Piece {
   readonly buffers: readonly number[];
   /** An Int32 that becomes 1 when the result is no longer wanted. */
   readonly cancelled: number;
+  readonly rounding: GradientRounding | undefined;
   /** From this piece up to the root of the task: where it meets its neighbours. */
   readonly joins: readonly Join[];
 }
@@ -35,6 +37,7 @@ export interface PieceShard {
 
 /** A node above the pieces. Whoever finishes second of its two halves adds them: left += right. */
 export interface Join {
+  readonly node: TreeNode;
   /** An Int32, 0 before the task starts. */
   readonly finished: number;
   readonly left: number;

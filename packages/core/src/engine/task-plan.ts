@@ -91,6 +91,7 @@ export class TaskPlan {
       sumsFloats,
       buffers,
       cancelled: this.#control.address,
+      rounding: this.#task.rounding,
       joins: this.#joins.get(nodeKey(node)) ?? [],
     };
     return { piece, scratch: randoms === undefined ? sums : [...sums, randoms] };
@@ -198,6 +199,7 @@ export class TaskPlan {
     const [left, right] = children(node);
     // The split is the start of exactly one piece, and never of the first, whose word is `cancelled`.
     const join: Join = {
+      node,
       finished: this.#control.address + 4 * this.pieces.findIndex(({ lo }) => lo === right.lo),
       left: this.#sums.get(left.lo)?.address ?? 0,
       right: this.#sums.get(right.lo)?.address ?? 0,

@@ -1,3 +1,4 @@
+import { type GradientRounding, gradientRounding } from "../compression/index.ts";
 import {
   type BatchPlan,
   batchPlan,
@@ -87,6 +88,8 @@ export interface CompiledRun {
     | null;
   readonly checkpointEverySteps: number;
   readonly optimizer: CompiledOptimizer;
+  /** Of the sums of training nodes; undefined if the run does not compress them. */
+  readonly rounding: GradientRounding | undefined;
   /** The evaluation trace pruned to its outputs, parameters as inputs; undefined if the step names no outputs. */
   readonly inferenceGraph: Uint8Array<ArrayBuffer> | undefined;
   /** The same for N samples, as programs compute it: what `checkExport` holds an exported model against. */
@@ -170,6 +173,8 @@ export function compileRun(
     checkpointEverySteps:
       plain.checkpoint.everySteps ?? plan.stepsPerEpoch * Math.ceil(leastCheckpointSteps / plan.stepsPerEpoch),
     optimizer: compileOptimizer(plain.optimizer, layout.trainable),
+    rounding:
+      plain.compress === null ? undefined : gradientRounding(plain.compress, shards, layout.trainable.totalFloats),
     inferenceGraph: inferenceGraph(evaluationTrace),
     evaluationGraph: (samples) => evaluationGraph(evaluationTrace, samples),
     record,

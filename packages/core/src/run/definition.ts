@@ -1,6 +1,7 @@
 import type { ColumnTypes, DataSource, PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import type { Tensor } from "../graph/index.ts";
+import type { PackedFormat } from "../kernels/index.ts";
 import type { Metric } from "../metrics/index.ts";
 import { type Model, rootsOf } from "../nn/module-tree.ts";
 import type { EarlyStopping, OptimizerDefinition } from "../optim/index.ts";
@@ -63,6 +64,11 @@ export interface RunOptions<Columns extends ColumnTypes> {
   readonly earlyStopping?: Partial<EarlyStopping>;
   /** When a loss or gradient is NaN or infinite: end the run (the default), or leave the step out, counted. */
   readonly onNonFinite?: "stop" | "skip";
+  /**
+   * Round gradient sums so that they travel in half ("bf16") or about a quarter ("int8") of the bytes; not by default. Another
+   * run with other bits, but still the same bits on any number of workers.
+   */
+  readonly compress?: PackedFormat | null;
   /** Parameters that do not train, by name, "*" standing for any text: ["encoder.*"]. */
   readonly freeze?: readonly string[];
   /** First values from a file, instead of the model's own: weights.load("file.safetensors"). */
@@ -108,6 +114,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     lastBatch: "train",
     sampling: null,
     onNonFinite: "stop",
+    compress: null,
     earlyStopping: null,
     freeze: [],
     steps: null,

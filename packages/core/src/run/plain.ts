@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { PlainData, PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
+import type { PackedFormat } from "../kernels/index.ts";
 import { checkOptimizer, type OptimizerDefinition } from "../optim/definition.ts";
 import { checkEarlyStopping, type EarlyStopping } from "../optim/early-stopping.ts";
 import { suggestion } from "./nearest.ts";
@@ -35,6 +36,8 @@ export interface PlainDefinition {
   readonly lastBatch: "train" | "drop";
   readonly sampling: SamplingOptions | null;
   readonly onNonFinite: "stop" | "skip";
+  /** null: gradient sums travel and are added as float32. */
+  readonly compress: PackedFormat | null;
   readonly earlyStopping: EarlyStopping | null;
   /** Names of parameters that do not train, "*" standing for any text. */
   readonly freeze: readonly string[];
@@ -81,6 +84,7 @@ const schemas = {
   lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
   sampling: v.nullable(samplingSchema),
   onNonFinite: v.picklist(["stop", "skip"], '"stop" or "skip"'),
+  compress: v.nullable(v.picklist(["bf16", "int8"], '"bf16", "int8" or null')),
   freeze: v.array(v.string("text"), "a list of names or patterns"),
   validation: v.strictObject({ everyEpochs: orNull, everySteps: orNull, shardSize: positiveInteger }),
   checkpoint: v.strictObject({

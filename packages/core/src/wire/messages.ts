@@ -71,6 +71,10 @@ const toWorker = [
     chunkFloats: v.pipe(count, v.minValue(16)),
     inlineBytes: count,
     programs: count,
+    /** Of the sums of training nodes, if the run compresses them. */
+    rounding: v.exactOptional(
+      v.object({ to: v.picklist(["bf16", "int8"]), floats: count, leastShards: v.pipe(count, v.minValue(1)) }),
+    ),
     heartbeatMs: v.pipe(count, v.minValue(1)),
     silenceMs: v.pipe(count, v.minValue(1)),
   }),

@@ -36,7 +36,10 @@ function randomBits(coordinate: number): number {
 function bfloat16Reference(x: number, random: number): number {
   if (!Number.isFinite(x)) return x;
   const size = Math.abs(x);
-  const exponent = Math.max(-126, Math.floor(Math.log2(size)) + (size >= 2 ** (Math.floor(Math.log2(size)) + 1) ? 1 : 0));
+  const exponent = Math.max(
+    -126,
+    Math.floor(Math.log2(size)) + (size >= 2 ** (Math.floor(Math.log2(size)) + 1) ? 1 : 0),
+  );
   const unit = 2 ** ((size === 0 ? -126 : exponent) - 7);
   const rounded = Math.floor(size / unit + random / 65_536) * unit;
   return (Object.is(x, -0) || x < 0 ? -1 : 1) * (rounded >= 2 ** 128 ? Number.POSITIVE_INFINITY : rounded);
@@ -60,7 +63,11 @@ function place(arena: Arena, values: readonly number[]): number {
   return address;
 }
 
-function rounded(to: PackedFormat, values: readonly number[], first = 0): { arena: Arena; kernels: Kernels; at: number } {
+function rounded(
+  to: PackedFormat,
+  values: readonly number[],
+  first = 0,
+): { arena: Arena; kernels: Kernels; at: number } {
   const arena = new Arena(1 << 20);
   const kernels = createKernels(arena.memory);
   const at = place(arena, values);
@@ -134,7 +141,7 @@ test.each([
   const found = [...arena.floats(at, count)].filter((_, i) => i % 32 !== 0);
   const mean = found.reduce((sum, value) => sum + value, 0) / found.length;
   const share = (Math.fround(x) / unit) % 1;
-  const deviation = unit * Math.sqrt(share * (1 - share) / found.length);
+  const deviation = unit * Math.sqrt((share * (1 - share)) / found.length);
   expect(Math.abs(mean - Math.fround(x))).toBeLessThan(4 * deviation + unit / 65_536);
   expect(new Set(found)).toEqual(new Set([Math.floor(x / unit) * unit, Math.ceil(x / unit) * unit]));
 });

@@ -1,0 +1,2 @@
+export * from "./gradient-rounding.ts";
+export * from "./sums-packing.ts";
