@@ -128,8 +128,8 @@ def serve(kind, batch, ranks, threads):
         print(json.dumps({"ms": (time.perf_counter() - began) * 1000}), flush=True)
 
 
-def launch(arguments, ranks):
-    own = [sys.executable, os.path.abspath(__file__), *arguments]
+def launch(script, arguments, ranks):
+    own = [sys.executable, script, *arguments]
     children = [
         subprocess.Popen(
             own,
@@ -163,6 +163,6 @@ def launch(arguments, ranks):
 if __name__ == "__main__":
     ranks, threads = int(sys.argv[3]), int(sys.argv[4])
     if ranks > 1 and "TUTTI_BENCH_RANK" not in os.environ:
-        launch(sys.argv[1:], ranks)
+        launch(os.path.abspath(__file__), sys.argv[1:], ranks)
     else:
         serve(sys.argv[1], int(sys.argv[2]), ranks, threads)
