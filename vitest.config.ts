@@ -32,6 +32,7 @@ export default defineConfig({
     alias: [
       { find: /^@tutti\/core\/(.+)$/, replacement: `${source("packages/core/src")}/$1/index.ts` },
       { find: /^@tutti\/worker$/, replacement: source("packages/worker/src/index.ts") },
+      { find: /^@tutti\/coordinator\/(.+)$/, replacement: `${source("packages/coordinator/src")}/$1/index.ts` },
       { find: /^@tutti\/coordinator$/, replacement: source("packages/coordinator/src/index.ts") },
       { find: /^tutti$/, replacement: source("packages/tutti/src/index.ts") },
     ],

@@ -1,6 +1,6 @@
-// Builds every package: the WASM kernels (AssemblyScript), then TypeScript with project references.
+// Builds every package: the WASM kernels (AssemblyScript), TypeScript with project references, then the dashboard's page (Vite).
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -9,15 +9,17 @@ function run(...args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-function buildKernels() {
-  const sources = `${root}packages/core/assembly/`;
-  const output = `${root}packages/core/wasm/kernels.wasm`;
+/** True if a file is newer than every source. */
+function isCurrent(output, ...sources) {
   const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const newestSource = Math.max(
-    changed(fileURLToPath(import.meta.url)),
-    ...readdirSync(sources).map((name) => changed(sources + name)),
-  );
-  if (changed(output) > newestSource) return;
+  return changed(output) > Math.max(...[fileURLToPath(import.meta.url), ...sources].map(changed));
+}
+
+const filesIn = (folder) => readdirSync(folder, { recursive: true }).map((name) => `${folder}/${name}`);
+
+function buildKernels() {
+  const output = `${root}packages/core/wasm/kernels.wasm`;
+  if (isCurrent(output, ...filesIn(`${root}packages/core/assembly`))) return;
   mkdirSync(`${root}packages/core/wasm`, { recursive: true });
   const unfinished = `${output}.${process.pid}`;
   run(
@@ -29,5 +31,19 @@ function buildKernels() {
   renameSync(unfinished, output); // whole or not at all, also for a test that is reading it
 }
 
+function buildPage() {
+  const folder = `${root}packages/dashboard`;
+  const sources = [...filesIn(`${folder}/src`), ...filesIn(`${folder}/public`), `${root}pnpm-lock.yaml`];
+  if (isCurrent(`${folder}/dist/page/page.js`, ...sources, `${folder}/index.html`, `${folder}/vite.config.ts`)) return;
+  const unfinished = `${folder}/dist/page-${process.pid}`;
+  run("node_modules/vite/bin/vite.js", "build", folder, "--outDir", unfinished);
+  mkdirSync(`${folder}/dist/page`, { recursive: true });
+  // The script last: it says that all is current.
+  const names = readdirSync(unfinished).sort((a, b) => Number(a === "page.js") - Number(b === "page.js"));
+  for (const name of names) renameSync(`${unfinished}/${name}`, `${folder}/dist/page/${name}`);
+  rmSync(unfinished, { recursive: true });
+}
+
 buildKernels();
 run("node_modules/typescript/bin/tsc", "-b");
+buildPage();
