@@ -64,6 +64,11 @@ export interface CoordinatorOptions {
   /** Tensors up to this many bytes travel within their header, which copies them. */
   readonly inlineBytes?: number;
   readonly memory?: ComputeMemory;
+  /**
+   * The only worker lives in this process and over `memory`: parameters and sums are read where they are, in one chunk,
+   * and need no hash. False by default.
+   */
+  readonly sharesMemory?: boolean;
   readonly onEvent: (event: RunEvent) => void;
   /**
    * Called after every step (with the validation that followed it), before the next one begins, and once more at the end

@@ -75,10 +75,12 @@ export class Coordinator {
     this.#owesValidation = start.owesValidation ?? false;
     this.#ledger = new RunLedger(start.skippedSteps ?? 0);
     const { sumsFloats } = program;
-    const chunkFloats = options.chunkFloats ?? 65_536;
+    const { sharesMemory = false } = options;
+    const isOneChunk = sharesMemory && run.rounding === undefined;
+    const chunkFloats = isOneChunk ? Math.max(16, sumsFloats) : (options.chunkFloats ?? 65_536);
     this.#reduction = new Reduction(
       { arena, kernels },
-      { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed },
+      { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed, isLent: sharesMemory },
     );
     this.#phases = new PhaseClock(this.#clock);
     this.#membership = new Membership(
@@ -150,6 +152,7 @@ export class Coordinator {
       phases: this.#phases,
       ledger: this.#ledger,
       changed: this.#life.changed,
+      hashesChunks: !sharesMemory,
       hashScratch: arena.allocate(8 * Math.max(1, this.#reduction.chunks)),
       normBlockFloats: options.normBlockFloats ?? 16_384,
       skipsNonFinite: options.onNonFinite === "skip",
@@ -387,7 +390,7 @@ export class Coordinator {
   }
 
   get #inlineBytes(): number {
-    return this.#options.inlineBytes ?? 16_384;
+    return this.#options.sharesMemory ? 0 : (this.#options.inlineBytes ?? 16_384);
   }
 
   /** The run is to stop, and nobody is there who could finish what is under way. */

@@ -9,7 +9,7 @@ interface Vertex {
   readonly parent: Vertex | undefined;
   left: Vertex | undefined;
   right: Vertex | undefined;
-  /** Where its sums are; a parent takes over its left child's buffer. */
+  /** Where its sums are; a parent takes over its left child's buffer. 0 until they are lent. */
   address: number;
   readonly ready: Uint8Array; // by chunk
 }
@@ -22,6 +22,8 @@ export interface SumsShape {
   readonly rounding: GradientRounding | undefined;
   /** The run's. */
   readonly seed: number;
+  /** Chunks are views of this arena that stay until the step is over: used, and added to, where they are. False by default. */
+  readonly isLent?: boolean;
 }
 
 /**
@@ -36,6 +38,7 @@ export class Reduction {
   readonly #packing: SumsPacking;
   readonly #seed: number;
   readonly #sumsFloats: number;
+  readonly #isLent: boolean;
   readonly #buffers: number[] = [];
   #leased = new Map<string, Vertex>();
   #root: Vertex | undefined;
@@ -51,6 +54,7 @@ export class Reduction {
     this.#packing = new SumsPacking(rounding, memory);
     this.#seed = seed;
     this.#sumsFloats = sumsFloats;
+    this.#isLent = (shape.isLent ?? false) && rounding === undefined;
     this.chunkFloats = chunkFloats;
     this.chunks = Math.ceil(sumsFloats / chunkFloats);
   }
@@ -90,7 +94,7 @@ export class Reduction {
         ready: new Uint8Array(this.chunks),
       };
       if (wanted.has(key)) {
-        vertex.address = this.#buffer(buffers++);
+        if (!this.#isLent) vertex.address = this.#buffer(buffers++);
         this.#leased.set(key, vertex);
       } else {
         if (isLeaf(node)) throw new TuttiError("INTERNAL", `shard ${node.lo} is in no lease`);
@@ -116,7 +120,7 @@ export class Reduction {
   }
 
   /**
-   * Takes a chunk of a leased node's sums (`chunkBytes` of them, copied) and merges what has become complete. At most once
+   * Takes a chunk of a leased node's sums (`chunkBytes` of them, copied unless they are lent) and merges what has become complete. At most once
    * per (node, chunk).
    * @returns the hash of the chunk's bytes, if it is wanted.
    */
@@ -125,7 +129,9 @@ export class Reduction {
     if (vertex.ready[chunk] === 1)
       throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
     const { begin, end } = this.range(chunk);
-    this.#packing.unpack(node, bytes, vertex.address, begin, end);
+    if (this.#isLent && vertex.address === 0) vertex.address = bytes.byteOffset - begin * 4;
+    if (!this.#isLent || vertex.address + begin * 4 !== bytes.byteOffset)
+      this.#packing.unpack(node, bytes, vertex.address, begin, end);
     vertex.ready[chunk] = 1;
     const hash = wantsHash ? this.hash(bytes) : undefined;
     this.#merge(vertex, chunk);
@@ -148,6 +154,7 @@ export class Reduction {
       const left = parent.left!;
       const right = parent.right!;
       if (left.ready[chunk] !== 1 || right.ready[chunk] !== 1) return;
+      parent.address = left.address;
       kernels.add(parent.address + begin * 4, left.address + begin * 4, right.address + begin * 4, end - begin);
       this.#round(parent, begin, end);
       parent.ready[chunk] = 1;

@@ -51,11 +51,11 @@ export class StepUpdate {
   }
 
   /**
-   * Ends the update once all sums are final: returns the gradient's global norm and the hash of t+1.
+   * Ends the update once all sums are final: returns the gradient's global norm and the hash of t+1 ("" where nobody could compare it).
    * Throws NON_FINITE, before anything was committed, naming the parameter.
    */
   finish(): { gradientNorm: number; hash: string } {
-    const { kernels, arena, optimizer, hashScratch } = this.#parts;
+    const { kernels, arena, optimizer, hashScratch, hashesChunks } = this.#parts;
     const divisor = this.#divisor!;
     let squares = 0;
     for (const block of this.#blockSquares) squares += block;
@@ -66,7 +66,8 @@ export class StepUpdate {
       const clipScale = optimizer.clipScale(gradientNorm);
       for (let chunk = 0; chunk < this.#chunks; chunk++) this.#update(chunk, divisor, clipScale);
     }
-    return { gradientNorm, hash: combineChunkHashes(kernels, arena, hashScratch, this.#hashes) };
+    const hash = hashesChunks ? combineChunkHashes(kernels, arena, hashScratch, this.#hashes) : "";
+    return { gradientNorm, hash };
   }
 
   get #chunks(): number {
@@ -129,11 +130,11 @@ export class StepUpdate {
   }
 
   #finishChunk(chunk: number): void {
-    const { kernels, reduction, generations, send } = this.#parts;
+    const { kernels, reduction, generations, hashesChunks, send } = this.#parts;
     const begin = chunk * reduction.chunkFloats;
     const bytes = (Math.min(generations.updatedFloats, begin + reduction.chunkFloats) - begin) * 4;
     const address = generations.next.parameters + begin * 4;
-    this.#hashes[chunk] = kernels.hash64(address, bytes, 0n);
+    if (hashesChunks) this.#hashes[chunk] = kernels.hash64(address, bytes, 0n);
     this.#updated[chunk] = 1;
     send(chunk, address, bytes);
   }
@@ -174,6 +175,8 @@ export interface StepUpdateParts {
   readonly statistics: readonly RunningStatistics[];
   /** Samples of the global batch. */
   readonly samples: number;
+  /** Whether there is another copy of t+1 that its hash could find to differ. */
+  readonly hashesChunks: boolean;
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   /** Called with each final chunk of t+1: an address in the arena and its bytes. */

@@ -39,6 +39,8 @@ export interface StepParts {
   readonly ledger: RunLedger;
   /** Notified when all answers are in. */
   readonly changed: Signal;
+  /** Whether there is another copy of t+1 that its hash could find to differ. */
+  readonly hashesChunks: boolean;
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   readonly normBlockFloats: number;
@@ -187,7 +189,7 @@ export class TrainingStep {
 
   #newUpdate(batch: PreparedBatch): StepUpdate {
     const { run, kernels, arena, generations, reduction, hashScratch, normBlockFloats } = this.#parts;
-    const { phases, publisher, membership } = this.#parts;
+    const { phases, publisher, membership, hashesChunks } = this.#parts;
     return new StepUpdate({
       kernels,
       arena,
@@ -198,6 +200,7 @@ export class TrainingStep {
       plateau: this.#plateau,
       generations,
       reduction,
+      hashesChunks,
       hashScratch,
       normBlockFloats,
       send: (chunk) => phases.run("download", () => publisher.sendUpdate(membership.active, chunk)),

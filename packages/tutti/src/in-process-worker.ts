@@ -3,24 +3,27 @@ import { hostname } from "node:os";
 import type { Coordinator } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import { engineName, numericClass, openLanes } from "@tutti/core/engine";
-import { computeMemory } from "@tutti/core/kernels";
-import { Arena } from "@tutti/core/memory";
+import type { ComputeMemory } from "@tutti/core/kernels";
 import { connectionPair } from "@tutti/core/wire";
 import { Worker, WorkerMemory } from "@tutti/worker";
 
-/** A worker in this process (`workers: 0`): the same logic over a connection without sockets. Returns how to end it. */
+/**
+ * A worker in this process (`workers: 0`): the same logic over a connection without sockets, in the coordinator's own
+ * memory. Returns how to end it.
+ */
 export async function inProcessWorker(
   coordinator: Coordinator,
+  memory: ComputeMemory,
   lanesCount: number,
   log: (line: string) => void,
 ): Promise<() => Promise<void>> {
-  const arena = new Arena();
+  const { arena } = memory;
   const lanes = await openLanes({ arena, count: lanesCount });
   const { coordinatorEnd, workerEnd } = connectionPair();
   const worker = new Worker({
     connection: workerEnd,
     lanes,
-    memory: new WorkerMemory(computeMemory(arena)),
+    memory: new WorkerMemory(memory, true),
     clock: systemClock(),
     checkProgram: () => {}, // made by this very process
     numericClass: (task) => numericClass({ ...task, lanes, arena }),

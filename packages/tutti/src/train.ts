@@ -5,6 +5,7 @@ import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
 import { engineNotice } from "@tutti/core/engine";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
+import { computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
@@ -199,11 +200,15 @@ async function runTraining(
     const slowEngine = workers > 0 || listen === undefined ? engineNotice() : undefined;
     if (slowEngine !== undefined) emit({ type: "notice", message: slowEngine });
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
+    const memory = computeMemory();
+    const isInProcess = workers === 0 && listen === undefined;
     const coordinator = new Coordinator(
       run,
       checkpoint === undefined ? freshStart(compiled) : startFrom(checkpoint, compiled),
       {
         clock: systemClock(),
+        memory,
+        sharesMemory: isInProcess,
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
         ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
@@ -232,7 +237,7 @@ async function runTraining(
       children = local.children;
       children.start(workers);
     }
-    if (workers === 0 && listen === undefined) closing.push(await inProcessWorker(coordinator, lanes, log));
+    if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
       throw await explainNonFinite(error, definition, baseDirectory, coordinator.view);
     });

@@ -1,20 +1,16 @@
 import { TuttiError } from "@tutti/core/errors";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
+import type { ParameterBuffer, Parameters } from "./parameters.ts";
 
 interface Buffer {
   readonly address: number;
-  /** The step whose parameters it holds; −1 while it is being written or empty. */
   step: number;
-  /** Differs whenever the content does. */
   version: number;
 }
 
-/**
- * A worker's two generations of parameters: t, which leases are computed from, and t+1, whose chunks are staged beside
- * it until the commit. Sized once per run.
- */
-export class ParameterStore {
+/** Parameters as they come over a wire: copied into the worker's arena and hashed. Sized once per run. */
+export class ParameterStore implements Parameters {
   readonly #arena: Arena;
   readonly #kernels: Kernels;
   readonly #floats: { readonly total: number; readonly updated: number; readonly chunk: number };
@@ -43,17 +39,14 @@ export class ParameterStore {
     return Math.ceil(this.#floats.updated / this.#floats.chunk);
   }
 
-  /** The current parameters, once whole. */
-  get current(): Readonly<Buffer> {
+  get current(): ParameterBuffer {
     return this.#buffers[this.#current];
   }
 
-  /** Where t+1 is staged: whoever still computes from this buffer gets torn numbers. */
   get stagingAddress(): number {
     return this.#buffers[this.#current === 0 ? 1 : 0].address;
   }
 
-  /** A buffer for the canary, whose content is void afterwards. */
   borrow(): { address: number; version: number } {
     const buffer = this.#buffers[this.#current];
     buffer.step = -1;
@@ -61,7 +54,6 @@ export class ParameterStore {
     return buffer;
   }
 
-  /** One chunk of the parameters at step t, sent on joining. Chunks come in order. */
   receive(step: number, chunk: number, bytes: Uint8Array): void {
     const buffer = this.#buffers[this.#current];
     if (chunk === 0) {
@@ -79,12 +71,10 @@ export class ParameterStore {
     buffer.version = this.#nextVersion++;
   }
 
-  /** The averaged weights that were sent for this step, once whole. */
-  get average(): Readonly<Buffer> {
+  get average(): ParameterBuffer {
     return this.#average ?? { address: 0, step: -1, version: 0 };
   }
 
-  /** One chunk of the averaged weights at the current step; what is not averaged is as in the current parameters. */
   receiveAverage(step: number, chunk: number, chunks: number, floats: number, bytes: Uint8Array): void {
     this.#average ??= { address: this.#arena.allocate(this.#floats.total * 4), step: -1, version: 0 };
     if (chunk === 0) {
@@ -97,7 +87,6 @@ export class ParameterStore {
     this.#average.version = this.#nextVersion++;
   }
 
-  /** One chunk of t+1, in any order. */
   stage(step: number, chunk: number, bytes: Uint8Array): void {
     if (step !== this.current.step + 1)
       throw new TuttiError("PROTOCOL", `update to step ${step}; this worker is at ${this.current.step}`);
@@ -113,7 +102,6 @@ export class ParameterStore {
     return this.#staged !== undefined;
   }
 
-  /** Makes t+1 current. Returns the hash of what was staged, "" if it is not whole. */
   commit(step: number): string {
     const staged = this.#staged;
     this.#staged = undefined;
@@ -127,7 +115,6 @@ export class ParameterStore {
     return this.#kernels.hash64(this.#hashScratch, hashes.byteLength, 0n).toString(16).padStart(16, "0");
   }
 
-  /** The step was left out: the same parameters now count as those of `step`. */
   skip(step: number): void {
     this.#staged = undefined;
     if (this.current.step === step - 1) this.#buffers[this.#current].step = step;

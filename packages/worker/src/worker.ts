@@ -5,7 +5,7 @@ import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram, TreeNode } from "@tutti/core/step";
 import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import type { BatchStore } from "./batch-store.ts";
-import type { ParameterStore } from "./parameter-store.ts";
+import type { Parameters } from "./parameters.ts";
 import type { WorkerMemory } from "./worker-memory.ts";
 
 type Welcome = MessageOf<ToWorker, "welcome">;
@@ -70,10 +70,12 @@ export class Worker {
   readonly #canaries: { program: string; address: number }[] = [];
   readonly #computing = new Map<Computation, Promise<void>>();
   readonly #endingRounds = new Set<number>();
+  /** Results that the coordinator reads where they are, by round. */
+  readonly #lent = new Map<number, NodeResult[]>();
   readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
   #loading: Promise<void> = Promise.resolve();
   #welcome: Welcome | undefined;
-  #parameters: ParameterStore | undefined;
+  #parameters: Parameters | undefined;
   #packing: SumsPacking;
   #farewell: Parting | undefined;
   #lastHeardMs = 0;
@@ -299,6 +301,8 @@ export class Worker {
       result.release();
       return;
     }
+    const { isShared } = this.#parts.memory;
+    if (isShared) this.#lend(position.round, result);
     const chunks = Math.ceil(sumsFloats / chunkFloats);
     connection.send({ ...announcement, chunks }, collects);
     for (let chunk = 0; chunk < chunks; chunk++) {
@@ -306,9 +310,15 @@ export class Worker {
       const end = Math.min(sumsFloats, begin + chunkFloats);
       const payload = this.#packing.packInPlace(position, result.sums, begin, end);
       const payloadBytes = payload.byteLength;
-      const onFlushed = chunk === chunks - 1 ? () => result.release() : undefined;
+      const onFlushed = chunk === chunks - 1 && !isShared ? () => result.release() : undefined;
       connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
     }
+  }
+
+  #lend(round: number, result: NodeResult): void {
+    const lent = this.#lent.get(round);
+    if (lent === undefined) this.#lent.set(round, [result]);
+    else lent.push(result);
   }
 
   /** A copy of the shards' per-sample outputs, one block after the other; empty for programs without any. */
@@ -358,6 +368,8 @@ export class Worker {
     }
     this.#endingRounds.delete(round);
     this.#batches.release(round);
+    for (const result of this.#lent.get(round) ?? []) result.release();
+    this.#lent.delete(round);
   }
 
   #giveUp(error: unknown): void {
@@ -386,7 +398,7 @@ export class Worker {
     void drained.then(() => deadline.cancel());
   }
 
-  get #store(): ParameterStore {
+  get #store(): Parameters {
     if (this.#parameters === undefined)
       throw new TuttiError("PROTOCOL", "the coordinator sent work before its welcome");
     return this.#parameters;

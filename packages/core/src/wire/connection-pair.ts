@@ -1,7 +1,7 @@
 import type { Connection, ConnectionHandlers } from "./connection.ts";
 import type { Message, ToCoordinator, ToWorker } from "./messages.ts";
 
-/** The two ends of a connection within one process. Messages arrive in order, in later tasks, never within `send`. */
+/** The two ends of a connection within one process. Messages arrive in order, never within `send`. */
 export function connectionPair(): {
   coordinatorEnd: Connection<ToWorker, ToCoordinator>;
   workerEnd: Connection<ToCoordinator, ToWorker>;
@@ -59,7 +59,7 @@ class LocalEnd<Out extends Message, In extends Message> implements Connection<Ou
     this.#inbox.push(parcel);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#drain());
+    queueMicrotask(() => this.#drain());
   }
 
   #drain(): void {
