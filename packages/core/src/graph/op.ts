@@ -55,8 +55,8 @@ export interface Op {
   lower?(inputs: readonly (Tensor | null)[], attributes: Attributes): readonly Tensor[];
   /** How many of the outputs are written even if nothing uses them; all of them by default. */
   readonly requiredOutputs?: number;
-  /** "" is ai.onnx; "com.microsoft" for the runtime's own. */
-  readonly domain: "" | "com.microsoft";
+  /** "" is ai.onnx; "com.microsoft" for the runtime's own, ".nchwc" those for images in blocks of channels. */
+  readonly domain: "" | "com.microsoft" | "com.microsoft.nchwc";
   /** Number of tensor inputs (not counting "…Input" attributes): [least, most]. */
   readonly arity: readonly [number, number];
   readonly attributes: Readonly<Record<string, AttributeKind>>;

@@ -13,6 +13,8 @@ import {
   less,
   lessOrEqual,
   maximum,
+  maxPool,
+  maxUnpool,
   minimum,
   mul,
   neg,
@@ -47,6 +49,10 @@ export function rewrite(site: Site): Tensor | undefined {
   if (node.op === identity) return input;
   if (node.op === reshape || node.op === squeeze || node.op === unsqueeze) return moved(site, input, reshaped);
   if (node.op === transpose) return moved(site, input, transposed);
+  if (node.op === where) {
+    const made = maskedBeforeUnpooling(site);
+    if (made !== undefined) return made;
+  }
   if (entrywise.has(node.op)) return unchanged(site) ?? folded(site) ?? unexpanded(site);
   return undefined;
 }
@@ -83,10 +89,34 @@ function permutation(node: Node | undefined, rank: number): readonly number[] {
   return typeof perm === "object" ? perm.map(Number) : axes.reverse();
 }
 
+/**
+ * r ≤ 0 ? 0 : unpool(g, places of r's maxima), as the gradient of max pooling a ReLU has it, is
+ * unpool(max ≤ 0 ? 0 : g, places): what is not a maximum is 0 either way, and there are fewer maxima to look at.
+ */
+function maskedBeforeUnpooling({ copy, inputs, apply }: Site): Tensor | undefined {
+  const [condition, zero, unpooled] = inputs as readonly [Tensor, Tensor, Tensor];
+  if (!Object.is(uniform(copy, zero), 0) || zero.rank !== 0) return undefined;
+  const comparison = maker(copy, condition, lessOrEqual);
+  const unpooling = maker(copy, unpooled, maxUnpool);
+  if (comparison === undefined || unpooling === undefined) return undefined;
+  const [gradient, places] = unpooling.inputs.map((id) => copy.tensor(id!)) as [Tensor, Tensor];
+  const [rectified, limit] = comparison.inputs.map((id) => copy.tensor(id!)) as [Tensor, Tensor];
+  const pooling = maker(copy, places, maxPool);
+  if (pooling?.inputs[0] !== rectified.id || limit.rank !== 0 || !Object.is(uniform(copy, limit), 0)) return undefined;
+  const isBelow = apply(lessOrEqual, [copy.tensor(pooling.outputs[0]!), limit]);
+  return apply(maxUnpool, [apply(where, [isBelow, zero, gradient]), places], unpooling.attributes);
+}
+
+/** The node that made the tensor, if it is one of `op`. */
+function maker(copy: Graph, tensor: Tensor, op: Op): Node | undefined {
+  const { source } = copy.value(tensor.id);
+  return source.kind === "node" && source.node.op === op ? source.node : undefined;
+}
+
 /** What `op` was applied to where it made the tensor. */
 function origin(copy: Graph, tensor: Tensor, op: Op): Tensor | undefined {
-  const { source } = copy.value(tensor.id);
-  return source.kind === "node" && source.node.op === op ? copy.tensor(source.node.inputs[0]!) : undefined;
+  const made = maker(copy, tensor, op);
+  return made === undefined ? undefined : copy.tensor(made.inputs[0]!);
 }
 
 /** Operators of entries that give the same bits whether an operand is broadcast or repeated (Pow does not). */

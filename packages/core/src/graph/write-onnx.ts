@@ -66,7 +66,7 @@ class Writer {
   readonly #taken: Set<string>;
   readonly #constants = new Map<string, string>();
   readonly #batchSizes = new Map<number, string>();
-  #usesMicrosoft = false;
+  readonly #domains = new Set<string>();
 
   constructor(graph: Graph, options: WriteOptions) {
     this.#graph = graph;
@@ -94,10 +94,7 @@ class Writer {
         inputs,
         outputs: Object.entries(outputs).map(([output, tensor]) => this.#valueInfo(output, tensor)),
       },
-      opsets: [
-        { domain: "", version: opset },
-        ...(this.#usesMicrosoft ? [{ domain: "com.microsoft", version: 1 }] : []),
-      ],
+      opsets: [{ domain: "", version: opset }, ...[...this.#domains].map((domain) => ({ domain, version: 1 }))],
     });
   }
 
@@ -162,7 +159,7 @@ class Writer {
         `${op.type} came with ONNX opset ${op.since}, asked for is ${this.#options.opset}`,
       );
     }
-    if (op.domain === "com.microsoft") this.#usesMicrosoft = true;
+    if (op.domain !== "") this.#domains.add(op.domain);
     const inputs = node.inputs.map((id) => (id === null ? "" : this.#nameOf(id)));
     const written: Fields[] = [];
     for (const [name, kind] of Object.entries(op.attributes)) {
