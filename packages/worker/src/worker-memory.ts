@@ -9,7 +9,6 @@ import { SharedParameters } from "./shared-parameters.ts";
 export class WorkerMemory {
   readonly arena: Arena;
   readonly batches: BatchStore;
-  readonly #kernels: Kernels;
   readonly kernels: Kernels;
   readonly #stores = new Map<string, Parameters>();
   /** The arena is the coordinator's: sums are left where they are until their step is over, parameters are not copied. */
