@@ -1,5 +1,7 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../system/tutti-process.ts";
+import { root, temporaryFolder } from "../system/tutti-process.ts";
 import { jsonLines, runFile, runText, tutti } from "./command.ts";
 
 test("proves equal weights after every step on 0, 1, 2 and 3 workers", async () => {
@@ -55,4 +57,54 @@ test("finds no mixing in a step function that is a sum over samples", async () =
   const { sharding } = jsonLines(stdout).at(-1) as { sharding: { shards: readonly number[]; relative: number } };
   expect(sharding.shards).toEqual([2, 1]);
   expect(sharding.relative).toBeLessThan(1e-5);
+});
+
+const twoLayers = {
+  model: "const model = nn.sequential({ fc1: nn.linear(2, 3), act: nn.tanh(), fc2: nn.linear(3, 1) });",
+  options: "optimizer: optim.sgd({ lr: 0.05 }), batchSize: 4, epochs: 6, shards: 2,",
+};
+
+/** Runs the built command, every process of it with an edit of what workers are about to send. */
+function verifyWithPlanted(statement: string): ReturnType<typeof tutti> {
+  const preload = join(root, "test/fixtures/planted-bug.mjs");
+  const find = "const { computeMs } = result;";
+  return tutti(
+    ["verify", runFile(temporaryFolder(), runText(twoLayers)), "--workers", "0,1,2", "--steps", "5", "--json"],
+    {
+      env: {
+        NODE_OPTIONS: `--import=${pathToFileURL(preload)}`,
+        TUTTI_PLANT: JSON.stringify([{ file: "worker/dist/worker.js", find, replace: `${find} ${statement}` }]),
+      },
+    },
+  );
+}
+
+test("exits with 1 and names the first step and the first parameter when one bit of a gradient differs in worker processes", async () => {
+  // In the gradients that are sent for step 3: element 1 of fc2.weight, at float 32 of the layout, and fc2.bias, at 48.
+  const flip = `if (process.env.TUTTI_URL !== undefined && position.step === 2 && sumsFloats > 0)
+    for (const float of [33, 48]) memory.arena.bytes(result.sums + 4 * float, 4)[1] ^= 16;`;
+  const { status, stdout, stderr, orphans } = await verifyWithPlanted(flip);
+  expect(status, stderr).toBe(1);
+  const lines = jsonLines(stdout);
+  expect(lines.filter(({ type }) => type === "verify").map(({ firstDifference }) => firstDifference)).toEqual([
+    null,
+    3,
+    3,
+  ]);
+  const error = lines.at(-1)!;
+  expect(error).toMatchObject({ type: "error", code: "BITS_DIFFER" });
+  const [, left, right] =
+    /^step 3: 0 and 1 workers give different weights or losses; first in fc2\.weight\[1\]: (\S+) and (\S+)$/.exec(
+      String(error.message),
+    ) ?? [];
+  expect(Number.isFinite(Number(left)) && Number.isFinite(Number(right)), String(error.message)).toBe(true);
+  expect(left).not.toBe(right);
+  expect(Math.abs(Number(left) - Number(right))).toBeLessThan(1e-3);
+  expect(orphans).toEqual([]);
+});
+
+test("finds nothing when what is planted changes no bit", async () => {
+  const { status, stdout, stderr } = await verifyWithPlanted("void position;");
+  expect(status, stderr).toBe(0);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ type: "verified", workers: [0, 1, 2], steps: 5 });
 });
