@@ -40,7 +40,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     ...(args.audit === undefined ? {} : { audit: args.audit }),
     log: (line) => reporter.log(line),
   });
-  const release = onInterrupt(output, () => handle.stop());
+  const release = onInterrupt(output, () => handle.stop(), reporter);
   try {
     for await (const event of handle) reporter.event(event);
     const { done, out } = await handle;

@@ -35,6 +35,7 @@ export class ProgressBar {
 
   above(line: string): void {
     this.#bars.log(`${line}\n`);
+    this.#bars.update(); // what waits for the next frame would be lost by an end before it
   }
 
   /** Draws the last state and shows the cursor again. */
