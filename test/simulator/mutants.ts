@@ -5,6 +5,7 @@ export interface Mutant {
 }
 
 const coordinator = "packages/coordinator/src/";
+const exchange = "packages/core/src/exchange/";
 const worker = "packages/worker/src/";
 
 /** Bugs of the kinds that break "same bits" or "never hangs"; the simulator must find each within 1,000 schedules. */
@@ -13,7 +14,7 @@ export const mutants: readonly Mutant[] = [
     name: "sums are added in the order of their arrival",
     edits: [
       {
-        file: `${coordinator}reduction.ts`,
+        file: `${exchange}reduction.ts`,
         find: "    for (let parent = vertex.parent; parent !== undefined; parent = vertex.parent) {",
         replace: `    const root = this.#root!;
     if (root !== vertex) {
@@ -35,18 +36,18 @@ export const mutants: readonly Mutant[] = [
     name: "the update is written in place",
     edits: [
       {
-        file: `${coordinator}generations.ts`,
+        file: `${exchange}generations.ts`,
         find: "return this.#pair[this.#current === 0 ? 1 : 0];",
         replace: "return this.#pair[this.#current];",
       },
-      { file: `${coordinator}generations.ts`, find: "    this.#current = this.#current === 0 ? 1 : 0;\n", replace: "" },
+      { file: `${exchange}generations.ts`, find: "    this.#current = this.#current === 0 ? 1 : 0;\n", replace: "" },
     ],
   },
   {
     name: "sums that meet at the coordinator are not rounded",
     edits: [
       {
-        file: `${coordinator}reduction.ts`,
+        file: `${exchange}reduction.ts`,
         find: "if (!isRounded(this.#rounding, node)) return;",
         replace: "if (!isRounded(this.#rounding, node) || node.lo >= 0) return;",
       },
@@ -65,7 +66,7 @@ export const mutants: readonly Mutant[] = [
         replace: "else if (lease === undefined) this.#duplicate(member, lease, chunk, bytes);",
       },
       {
-        file: `${coordinator}reduction.ts`,
+        file: `${exchange}reduction.ts`,
         find: "if (vertex.ready[chunk] === 1) throw",
         replace: "if (chunk < 0) throw",
       },

@@ -1,7 +1,7 @@
+import type { Reduction } from "@tutti/core/exchange";
 import type { ComputeMemory } from "@tutti/core/kernels";
 import { randomStream } from "@tutti/core/random";
 import type { Member } from "./member.ts";
-import type { Reduction } from "./reduction.ts";
 import type { StepRound } from "./step-round.ts";
 
 /** One worker's answer for an audited node, kept aside until another confirms it. */

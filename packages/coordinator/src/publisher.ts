@@ -1,7 +1,6 @@
+import type { Generations, Reduction } from "@tutti/core/exchange";
 import type { Arena } from "@tutti/core/memory";
-import type { Generations } from "./generations.ts";
 import type { Member } from "./member.ts";
-import type { Reduction } from "./reduction.ts";
 import type { Signal } from "./signal.ts";
 
 export interface PublisherParts {

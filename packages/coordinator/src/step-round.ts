@@ -1,10 +1,10 @@
 import { TuttiError } from "@tutti/core/errors";
+import type { Reduction } from "@tutti/core/exchange";
 import type { Arena } from "@tutti/core/memory";
 import type { TreeNode } from "@tutti/core/step";
 import type { Verdict } from "./audit.ts";
 import { type Lease, Leases } from "./leases.ts";
 import type { Member, PartialMessage, ResultMessage } from "./member.ts";
-import type { Reduction } from "./reduction.ts";
 import type { PreparedBatch } from "./training-run.ts";
 
 /** What a step's answers amount to, apart from the gradient sums. */

@@ -1,12 +1,12 @@
 import { isTuttiError, type TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
+import { type Generations, type Reduction, StepUpdate } from "@tutti/core/exchange";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { PlateauState } from "@tutti/core/optim";
 import type { ToWorker } from "@tutti/core/wire";
 import type { Auditor } from "./audit.ts";
 import type { Dealer } from "./dealer.ts";
-import type { Generations } from "./generations.ts";
 import type { Intake } from "./intake.ts";
 import type { LeaseShare } from "./lease-plan.ts";
 import type { Member } from "./member.ts";
@@ -14,11 +14,9 @@ import type { Membership } from "./membership.ts";
 import type { PhaseClock } from "./phase-clock.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Reception } from "./reception.ts";
-import type { Reduction } from "./reduction.ts";
 import type { RunLedger } from "./run-ledger.ts";
 import type { Signal } from "./signal.ts";
 import { StepRound } from "./step-round.ts";
-import { StepUpdate } from "./step-update.ts";
 import { finishMetrics, type PreparedBatch, type TrainingRun } from "./training-run.ts";
 
 /** What all steps of a run are made with. */

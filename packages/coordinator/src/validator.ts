@@ -1,8 +1,8 @@
 import type { Clock } from "@tutti/core/clock";
 import type { ValidationEvent } from "@tutti/core/events";
+import type { Generations } from "@tutti/core/exchange";
 import type { Dealer } from "./dealer.ts";
 import { EvaluationRound } from "./evaluation-round.ts";
-import type { Generations } from "./generations.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Membership } from "./membership.ts";
 import type { Publisher } from "./publisher.ts";

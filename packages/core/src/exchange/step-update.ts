@@ -1,10 +1,9 @@
-import { TuttiError } from "@tutti/core/errors";
-import type { Kernels } from "@tutti/core/kernels";
-import type { Arena } from "@tutti/core/memory";
-import type { CompiledOptimizer, PlateauState } from "@tutti/core/optim";
-import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "@tutti/core/step";
-import { combineChunkHashes, type Generations } from "./generations.ts";
-import type { Reduction } from "./reduction.ts";
+import { TuttiError } from "../errors/index.ts";
+import type { Kernels } from "../kernels/index.ts";
+import type { Arena } from "../memory/index.ts";
+import type { CompiledOptimizer, PlateauState } from "../optim/index.ts";
+import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "../step/index.ts";
+import { combineChunkHashes, type Generation } from "./generations.ts";
 
 /**
  * Applies the optimizer to one step, t → t+1, chunk by chunk as the chunks' sums become final, while others are still
@@ -160,6 +159,27 @@ export class StepUpdate {
   }
 }
 
+/** Generations as an update sees them: the coordinator's, or a worker's replica. */
+export interface UpdatedGenerations {
+  /** t: committed steps, those that were left out included. */
+  readonly step: number;
+  /** How many updates the current parameters have had. */
+  readonly updates: number;
+  /** The prefix that updates write. */
+  readonly updatedFloats: number;
+  readonly current: Generation;
+  readonly next: Generation;
+}
+
+/** A step's sums as an update sees them, wherever they were added up. */
+export interface ReducedSums {
+  readonly chunkFloats: number;
+  /** Their address in the arena. */
+  readonly sums: number;
+  /** First float and end of a chunk. */
+  range(chunk: number): { begin: number; end: number };
+}
+
 export interface StepUpdateParts {
   readonly kernels: Kernels;
   readonly arena: Arena;
@@ -167,8 +187,8 @@ export interface StepUpdateParts {
   readonly optimizer: CompiledOptimizer;
   /** What validations have made of the rate. */
   readonly plateau: PlateauState;
-  readonly generations: Generations;
-  readonly reduction: Reduction;
+  readonly generations: UpdatedGenerations;
+  readonly reduction: ReducedSums;
   /** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */
   readonly normBlockFloats: number;
   /** How buffers follow from the step's sums. */

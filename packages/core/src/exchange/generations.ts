@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { Kernels } from "@tutti/core/kernels";
-import type { Arena } from "@tutti/core/memory";
-import type { CompiledOptimizer } from "@tutti/core/optim";
-import type { FlatLayout } from "@tutti/core/step";
+import type { Kernels } from "../kernels/index.ts";
+import type { Arena } from "../memory/index.ts";
+import type { CompiledOptimizer } from "../optim/index.ts";
+import type { FlatLayout } from "../step/index.ts";
 
 /** Addresses of one generation in the arena: parameters and optimizer state, each `totalFloats` float32. */
 export interface Generation {

@@ -1,7 +1,7 @@
-import { type GradientRounding, isRounded, roundSums, SumsPacking } from "@tutti/core/compression";
-import { TuttiError } from "@tutti/core/errors";
-import type { ComputeMemory } from "@tutti/core/kernels";
-import { children, isLeaf, nodeKey, type TreeNode } from "@tutti/core/step";
+import { type GradientRounding, isRounded, roundSums, SumsPacking } from "../compression/index.ts";
+import { TuttiError } from "../errors/index.ts";
+import type { ComputeMemory } from "../kernels/index.ts";
+import { children, isLeaf, nodeKey, type TreeNode } from "../step/index.ts";
 
 interface Vertex {
   readonly key: string;
@@ -12,6 +12,12 @@ interface Vertex {
   /** Where its sums are; a parent takes over its left child's buffer. 0 until they are lent. */
   address: number;
   readonly ready: Uint8Array; // by chunk
+}
+
+/** Chunks first … end − 1. */
+export interface ChunkRange {
+  readonly first: number;
+  readonly end: number;
 }
 
 /** How a step's sums lie, travel and are rounded. */
@@ -39,9 +45,10 @@ export class Reduction {
   readonly #seed: number;
   readonly #sumsFloats: number;
   readonly #isLent: boolean;
-  readonly #buffers: number[] = [];
+  readonly #buffers: { address: number; floats: number }[] = [];
   #leased = new Map<string, Vertex>();
   #root: Vertex | undefined;
+  #window: ChunkRange;
   #missing = 0;
   #scratch: number | undefined;
   #step = 0;
@@ -57,6 +64,7 @@ export class Reduction {
     this.#isLent = (shape.isLent ?? false) && rounding === undefined;
     this.chunkFloats = chunkFloats;
     this.chunks = Math.ceil(sumsFloats / chunkFloats);
+    this.#window = { first: 0, end: this.chunks };
   }
 
   /** First float and number of floats of a chunk. */
@@ -64,7 +72,7 @@ export class Reduction {
     return { begin: chunk * this.chunkFloats, end: Math.min(this.#sumsFloats, (chunk + 1) * this.chunkFloats) };
   }
 
-  /** Address of the finished sums; chunk c is final once `onRootChunk(c)` was called. */
+  /** Address of the finished sums (of float 0, in the window or not); chunk c is final once `onRootChunk(c)` was called. */
   get sums(): number {
     if (this.#root === undefined) throw new TuttiError("INTERNAL", "no reduction is under way");
     return this.#root.address;
@@ -74,13 +82,23 @@ export class Reduction {
     return this.#missing === 0;
   }
 
-  /** Starts a step (t) whose tree over [0, shards) is leased as exactly these nodes. */
-  begin(step: number, shards: number, leased: readonly TreeNode[], onRootChunk: (chunk: number) => void): void {
+  /**
+   * Starts a step (t) whose tree over [0, shards) is leased as exactly these nodes.
+   * @param window the chunks that are added up here, all by default: buffers are no longer than that.
+   */
+  begin(
+    step: number,
+    shards: number,
+    leased: readonly TreeNode[],
+    onRootChunk: (chunk: number) => void,
+    window: ChunkRange = { first: 0, end: this.chunks },
+  ): void {
     this.#step = step;
+    this.#window = window;
     const wanted = new Set(leased.map(nodeKey));
     this.#leased = new Map();
     this.#onRootChunk = onRootChunk;
-    this.#missing = this.chunks;
+    this.#missing = window.end - window.first;
     let buffers = 0;
     const build = (node: TreeNode, parent: Vertex | undefined): Vertex => {
       const key = nodeKey(node);
@@ -114,9 +132,36 @@ export class Reduction {
     return this.#packing.bytes(node, begin, end);
   }
 
-  /** True if this chunk of a leased node is in. */
+  /** True if this chunk of a leased node is in, or not needed any more. */
   has(node: TreeNode, chunk: number): boolean {
-    return this.#vertex(node).ready[chunk] === 1;
+    return this.#vertex(node).ready[chunk] === 1 || this.isReduced(chunk);
+  }
+
+  /** True if this chunk of the whole step's sums is final. */
+  isReduced(chunk: number): boolean {
+    return this.#root?.ready[chunk] === 1;
+  }
+
+  /** Takes a chunk of the whole step's sums that was added up elsewhere; nothing happens if it is final already. */
+  deliverReduced(chunk: number, bytes: Uint8Array): void {
+    const root = this.#root!;
+    if (root.ready[chunk] === 1) return;
+    const { begin, end } = this.range(chunk);
+    this.#packing.unpack(root.node, bytes, root.address, begin, end);
+    root.ready[chunk] = 1;
+    this.#finish(chunk);
+  }
+
+  /** A copy of a final chunk of the whole step's sums, as it travels. */
+  reducedBytes(chunk: number): Uint8Array {
+    const { begin, end } = this.range(chunk);
+    const root = this.#root!;
+    return this.#packing.packed(root.node, root.address, begin, end);
+  }
+
+  /** Size of a chunk of the whole step's sums as it travels. */
+  reducedChunkBytes(chunk: number): number {
+    return this.chunkBytes(this.#root!.node, chunk);
   }
 
   /**
@@ -160,6 +205,10 @@ export class Reduction {
       parent.ready[chunk] = 1;
       vertex = parent;
     }
+    this.#finish(chunk);
+  }
+
+  #finish(chunk: number): void {
     this.#missing--;
     this.#onRootChunk(chunk);
   }
@@ -176,12 +225,16 @@ export class Reduction {
     return vertex;
   }
 
+  /** Where float 0 would be: only the window is there. */
   #buffer(index: number): number {
-    let address = this.#buffers[index];
-    if (address === undefined) {
-      address = this.#memory.arena.allocate(this.#sumsFloats * 4);
-      this.#buffers[index] = address;
+    const { first, end } = this.#window;
+    const firstFloat = first * this.chunkFloats;
+    const floats = Math.max(0, Math.min(end * this.chunkFloats, this.#sumsFloats) - firstFloat);
+    let buffer = this.#buffers[index];
+    if (buffer === undefined || buffer.floats < floats) {
+      buffer = { address: this.#memory.arena.allocate(floats * 4), floats };
+      this.#buffers[index] = buffer;
     }
-    return address;
+    return buffer.address - firstFloat * 4;
   }
 }

@@ -1,12 +1,10 @@
+import { Generations, Reduction, StepUpdate } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
 import { compileOptimizer, initialPlateau, optim } from "@tutti/core/optim";
 import { randomStream } from "@tutti/core/random";
 import { flatLayout, updateRunningStatistics } from "@tutti/core/step";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Generations } from "../src/generations.ts";
-import { Reduction } from "../src/reduction.ts";
-import { StepUpdate } from "../src/step-update.ts";
 
 const trainable = [
   { name: "w", shape: [7, 9] },
