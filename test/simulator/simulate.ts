@@ -1,4 +1,5 @@
 import { Coordinator } from "@tutti/coordinator";
+import { isTuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
@@ -68,6 +69,8 @@ const faultKinds = [
   "slow link",
   "engine error",
   "hang",
+  "pause",
+  "drain",
 ] as const;
 
 /** With liars nobody else fails, so that there are always two honest workers. */
@@ -166,6 +169,14 @@ export async function simulate(
       machine.isUp = false;
       machine.link.kill();
     };
+    if (kind === "pause") {
+      if (coordinator.isOver) return;
+      coordinator.order({ action: "pause" });
+      clock.setTimer(dice.uniform() * 50, () => {
+        if (coordinator.status.state === "paused") coordinator.order({ action: "resume" });
+      });
+      return;
+    }
     if (kind === "lie") {
       if (liars++ < 2) victim.pace.lies = dice.whole(1, 5);
       return;
@@ -180,6 +191,7 @@ export async function simulate(
     else if (kind === "silence") victim.link.silence("both");
     else if (kind === "one-way") victim.link.silence(dice.pick(["toWorker", "toCoordinator"])!);
     else if (kind === "slow lane") victim.pace.factor = 60;
+    else if (kind === "drain") drain(coordinator, dice);
     else if (kind === "hang") victim.pace.factor = 1e9;
     else if (kind === "slow link") victim.link.slowDown(200);
     else victim.pace.failures = 1;
@@ -227,6 +239,16 @@ export async function simulate(
     quarantined,
     outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },
   };
+}
+
+/** Asks for any worker to be drained; the last one that computes may not be. */
+function drain(coordinator: Coordinator, dice: Dice): void {
+  const worker = dice.pick(coordinator.status.workers)?.id;
+  try {
+    if (worker !== undefined) coordinator.order({ action: "drain", worker });
+  } catch (error) {
+    if (!isTuttiError(error) || error.code !== "BAD_OPTION") throw error;
+  }
 }
 
 /** All promises that can go on have gone on. */

@@ -4,7 +4,7 @@ import { type Outcome, SimulatedMachines, simulate } from "./simulate.ts";
 const schedules = Number(process.env.TUTTI_SCHEDULES ?? 10_000);
 const firstSeed = Number(process.env.TUTTI_SEED ?? 1);
 
-test(`gives the undisturbed run's bits under ${schedules} schedules of joins, deaths, silence and delays`, async () => {
+test(`gives the undisturbed run's bits under ${schedules} schedules of joins, deaths, silence, delays, pauses and drains`, async () => {
   const machines = new SimulatedMachines();
   const undisturbed = new Map<string, Outcome>();
   for (let seed = 1; undisturbed.size < 30; seed++) {

@@ -70,6 +70,8 @@ export interface CoordinatorOptions {
    */
   readonly sharesMemory?: boolean;
   readonly onEvent: (event: RunEvent) => void;
+  /** Writes a checkpoint of the state between two steps when a person asks for one; awaited. */
+  readonly saveNow?: (state: StateView) => Promise<void> | void;
   /**
    * Called after every step (with the validation that followed it), before the next one begins, and once more at the end
    * (`isLast`); awaited.

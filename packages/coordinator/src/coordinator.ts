@@ -1,6 +1,6 @@
 import type { Clock } from "@tutti/core/clock";
 import { TuttiError } from "@tutti/core/errors";
-import type { DoneEvent, RunEvent } from "@tutti/core/events";
+import type { ControlRequest, CoordinatorStatus, DoneEvent, RunEvent, StepTimes } from "@tutti/core/events";
 import { Generations, Reduction, sha256OfParameters } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
 import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
@@ -19,9 +19,11 @@ import { ReadAhead } from "./read-ahead.ts";
 import { Reception } from "./reception.ts";
 import { runDone, runStarted } from "./run-events.ts";
 import { RunLedger } from "./run-ledger.ts";
+import { Steering } from "./steering.ts";
 import type { PreparedBatch, TrainingRun } from "./training-run.ts";
 import { type StepParts, TrainingStep } from "./training-step.ts";
 import { type Validation, Validator } from "./validator.ts";
+import { stepTimes, workerStatus } from "./worker-status.ts";
 
 /**
  * Trains a run with whatever workers connect. Transport, clock and lanes are given to it, so the same code runs over
@@ -45,6 +47,7 @@ export class Coordinator {
   readonly #reception: Reception;
   readonly #ledger: RunLedger;
   readonly #stepParts: StepParts;
+  readonly #steering: Steering;
   /** The step under way, or the last one. */
   #step: TrainingStep | undefined;
   #progress: Progress;
@@ -101,7 +104,7 @@ export class Coordinator {
       inlineBytes: this.#inlineBytes,
       lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#intake.leaseTimes.p95()),
       graceMs: options.graceMs ?? 2000,
-      active: () => this.#membership.active,
+      active: () => this.#membership.dealable,
       stalled: (member, forMs) => {
         this.#options.onStalled?.({ host: member.host, pid: member.pid });
         this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
@@ -158,6 +161,15 @@ export class Coordinator {
       weightsSha256: options.hashEveryStep ? () => this.weightsSha256() : undefined,
       emit: (event) => this.#emit(event),
     };
+    const { saveNow } = options;
+    this.#steering = new Steering({
+      life: this.#life,
+      membership: this.#membership,
+      dealer: this.#dealer,
+      step: () => this.#generations.step,
+      save: saveNow === undefined ? undefined : () => saveNow(this.view),
+      notice: (message) => this.#notice(message),
+    });
     this.#validator = new Validator({
       run,
       clock: this.#clock,
@@ -189,6 +201,29 @@ export class Coordinator {
     this.#life.stop();
   }
 
+  /** Does what a person asks for, after the step under way; it cannot change a bit of the result. Throws BAD_OPTION if it is not possible. */
+  order(request: ControlRequest): void {
+    this.#steering.order(request);
+  }
+
+  /** What is known of the run besides its events. */
+  get status(): CoordinatorStatus {
+    const nowMs = this.#clock.now();
+    const { state } = this.#life;
+    const isPaused = this.#steering.isPaused && (state === "waiting" || state === "training");
+    return {
+      state: isPaused ? "paused" : state,
+      workers: this.#membership.all.map((member) => workerStatus(member, nowMs)),
+      ledger: { ...this.#ledger },
+    };
+  }
+
+  /** Where the time of the last committed step went by worker; null before the first. */
+  get stepTimes(): StepTimes | null {
+    if (this.#step === undefined || this.#generations.step === this.#startStep) return null;
+    return stepTimes(this.#generations.step, this.#step.wallMs, this.#membership.active);
+  }
+
   /** Ends the run at once with an error, such as local workers that cannot be started. Nothing uncommitted remains. */
   fail(error: unknown): void {
     this.#life.fail(error);
@@ -202,6 +237,7 @@ export class Coordinator {
       if (!this.#life.isStopping) this.#begin();
       let validation: Validation | undefined;
       while (!this.#isComplete && !this.#life.isStopping) {
+        await this.#steering.betweenSteps();
         await this.#enoughWorkers();
         if (this.#life.isStopping) break;
         if (!this.#owesValidation) {

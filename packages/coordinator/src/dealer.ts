@@ -79,7 +79,7 @@ export class Dealer {
 
   deal(lease: Lease, member: Member): void {
     const round = this.#round!;
-    if (!member.isActive) return;
+    if (!member.isDealable) return;
     this.sendRows(round.number, lease.node, this.#shard, member);
     const nowMs = this.#parts.clock.now();
     if (round.leases.heldBy(member) === 0) member.lastProgressMs = nowMs;

@@ -47,6 +47,7 @@ export class Intake {
       return;
     }
     member.lastProgressMs = this.#parts.clock.now();
+    member.heardOf(message.round, member.lastProgressMs);
     if (message.type === "failed") {
       this.#leaseFailed(member, message);
     } else if (message.type === "result") {
@@ -54,7 +55,7 @@ export class Intake {
       if (lease !== undefined && !lease.isDone) this.leaseTimes.add(this.#parts.clock.now() - lease.dealtAtMs);
       if (round instanceof StepRound) {
         member.leasesAnswered++;
-        member.measure(round.number, message.hi - message.lo, this.#parts.clock.now());
+        member.measure(round.number, message.hi - message.lo, message.computeMs, this.#parts.clock.now());
       }
       this.#parts.phases.announced();
       this.#parts.phases.run("reduce", () => round.result(member, message, payload));
@@ -86,7 +87,7 @@ export class Intake {
     lease.failedBy.add(member.id);
     const where = `step ${round.step + 1}, shards ${message.lo}…${message.hi - 1}, worker ${member.id} on ${member.host}`;
     // One worker that cannot compute says nothing of the run, unless it is the only one.
-    const isAlone = this.#parts.membership.active.every(({ id }) => lease.failedBy.has(id));
+    const isAlone = this.#parts.membership.dealable.every(({ id }) => lease.failedBy.has(id));
     if (lease.failedBy.size >= 3 || (isAlone && lease.failures >= 3)) {
       this.#parts.fail(new TuttiError("ENGINE_FAILED", `${where}: ${message.message} (tried ${lease.failures} times)`));
       return;

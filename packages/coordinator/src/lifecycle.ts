@@ -11,6 +11,10 @@ export class Lifecycle {
   #failure: { readonly error: unknown } | undefined;
   #rejectWaiting: (error: unknown) => void = () => {};
 
+  get state(): "waiting" | "training" | "stopping" | "over" {
+    return this.#state;
+  }
+
   get isStopping(): boolean {
     return this.#state === "stopping";
   }

@@ -23,7 +23,13 @@ export class Member {
   leasesAnswered = 0;
   /** How often its parameters had to be sent again because they differed. */
   healed = 0;
-  #measured = { round: -1, sinceMs: 0, shards: 0 };
+  /** Is given nothing more, and leaves after the step under way. */
+  isDraining = false;
+  /** Smoothed; undefined until measured. */
+  roundTripMs: number | undefined;
+  /** What it did in the last committed step. `share` is the part of the shards that it computed. */
+  lastStep = { share: 0, computeMs: 0, exchangeMs: 0 };
+  #measured = { round: -1, sinceMs: 0, lastMs: 0, shards: 0, computeMs: 0 };
   /** When it last sent part of an answer, or was given work after having none. */
   lastProgressMs = 0;
   /** `${round}:${shard}` of the batches it was sent and may still hold. */
@@ -42,6 +48,11 @@ export class Member {
     return this.state === "active";
   }
 
+  /** May be given work. */
+  get isDealable(): boolean {
+    return this.isActive && !this.isDraining;
+  }
+
   send(message: ToWorker, payload?: Uint8Array, onFlushed?: () => void): void {
     this.connection.send(message, payload, onFlushed);
   }
@@ -53,19 +64,41 @@ export class Member {
 
   /** It was given work of this round. */
   roundDealt(round: number, nowMs: number): void {
-    if (this.#measured.round !== round) this.#measured = { round, sinceMs: nowMs, shards: 0 };
+    if (this.#measured.round === round) return;
+    this.#measured = { round, sinceMs: nowMs, lastMs: nowMs, shards: 0, computeMs: 0 };
   }
 
-  /** It has answered shards of this round: an exponential average of its rate since the round was dealt. */
-  measure(round: number, shards: number, nowMs: number): void {
+  /** A part of an answer to this round has come. */
+  heardOf(round: number, nowMs: number): void {
+    if (this.#measured.round === round) this.#measured.lastMs = nowMs;
+  }
+
+  /**
+   * It has answered shards of this round: an exponential average of its rate since the round was dealt.
+   * @param computeMs by its own clock.
+   */
+  measure(round: number, shards: number, computeMs: number, nowMs: number): void {
     const measured = this.#measured;
     if (measured.round !== round) return;
+    measured.computeMs += computeMs;
     const before = measured.shards;
     measured.shards += shards;
     const rate = (measured.shards * 1000) / Math.max(nowMs - measured.sinceMs, 0.01);
     const weight = before === 0 ? 0.2 : 0.1;
     this.shardsPerSecond =
       this.shardsPerSecond === undefined ? rate : (1 - weight) * this.shardsPerSecond + weight * rate;
+  }
+
+  /** A step was committed whose round had so many shards. */
+  stepOver(round: number, shards: number): void {
+    const { sinceMs, lastMs, shards: answered, computeMs } = this.#measured;
+    if (this.#measured.round !== round || answered === 0) {
+      this.lastStep = { share: 0, computeMs: 0, exchangeMs: 0 };
+      return;
+    }
+    const busyMs = lastMs - sinceMs;
+    const ownMs = Math.min(computeMs / this.lanes, busyMs);
+    this.lastStep = { share: answered / shards, computeMs: ownMs, exchangeMs: busyMs - ownMs };
   }
 }
 

@@ -36,6 +36,11 @@ export class Membership {
     return this.all.filter((member) => member.isActive);
   }
 
+  /** Of them, those that may be given work: not those that are to leave after the step. */
+  get dealable(): readonly Member[] {
+    return this.all.filter((member) => member.isDealable);
+  }
+
   get all(): readonly Member[] {
     return [...this.#members.values()].map(({ member }) => member);
   }
@@ -59,6 +64,13 @@ export class Membership {
     this.#leave(member, { reason });
   }
 
+  /** Sends a member away for good, with a code. */
+  dismiss(member: Member, code: string, reason: string): void {
+    if (member.state === "gone") return;
+    member.dismiss(code, reason, false);
+    this.#leave(member, { reason });
+  }
+
   /** Says goodbye to all and stops the heartbeats. */
   dismissAll(code: string, message: string): void {
     this.#timer?.cancel();
@@ -76,6 +88,7 @@ export class Membership {
     try {
       switch (message.type) {
         case "heartbeat":
+          if (message.echo !== undefined) this.#measureRoundTrip(member, message.echo);
           return;
         case "leaving":
           this.drop(member, message.reason);
@@ -114,6 +127,13 @@ export class Membership {
     member.state = "gone";
     this.#members.delete(member.id);
     this.#events.left(member, departure);
+  }
+
+  /** The answer to a heartbeat of ours, less the time it was kept before it was answered. */
+  #measureRoundTrip(member: Member, echo: { readonly sentMs: number; readonly heldMs: number }): void {
+    const ms = this.#clock.now() - echo.sentMs - echo.heldMs;
+    if (!(ms >= 0 && ms <= this.#config.silenceMs)) return; // not what we sent
+    member.roundTripMs = member.roundTripMs === undefined ? ms : 0.7 * member.roundTripMs + 0.3 * ms;
   }
 
   #tick(): void {

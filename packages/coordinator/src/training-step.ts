@@ -59,6 +59,7 @@ export class TrainingStep {
   readonly #plateau: PlateauState;
   #update: StepUpdate | undefined;
   #isCollected = false;
+  #wallMs = 0;
 
   /** @param number of the round. @param plateau what validations have made of the learning rate. */
   constructor(parts: StepParts, number: number, batch: PreparedBatch, plateau: PlateauState, shares: Shares) {
@@ -83,7 +84,7 @@ export class TrainingStep {
       wrong: (member, lease) => intake.quarantine(member, lease),
     });
     this.#round = round;
-    auditor.plan(round, generations.step, membership.active.length);
+    auditor.plan(round, generations.step, membership.dealable.length);
   }
 
   /** Deals every lease to whom it was planned for; those planned for nobody wait for whoever joins. */
@@ -109,6 +110,11 @@ export class TrainingStep {
   /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
   get updatedChunks(): readonly number[] {
     return this.#update?.updatedChunks ?? [];
+  }
+
+  /** How long it took, once it was published. */
+  get wallMs(): number {
+    return this.#wallMs;
   }
 
   /** @returns the error instead, when a number is not finite and such steps are to be left out. */
@@ -140,13 +146,15 @@ export class TrainingStep {
   }
 
   publish(gradientNorm: number): void {
-    const { run, generations, phases, ledger, weightsSha256, emit } = this.#parts;
+    const { run, generations, membership, phases, ledger, weightsSha256, emit } = this.#parts;
     const { lastComputeMs, scalars, batch, nodesAudited } = this.#round;
     const { wallMs, time } = phases.split(lastComputeMs);
     const { sums } = scalars!;
     ledger.add(this.#round);
     ledger.samples += batch.samples;
     ledger.nodesAudited += nodesAudited;
+    for (const member of membership.active) member.stepOver(this.#round.number, batch.shards.length);
+    this.#wallMs = wallMs;
     emit({
       type: "step",
       step: generations.step,

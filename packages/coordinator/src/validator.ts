@@ -52,7 +52,7 @@ export class Validator {
     });
     if (slot !== undefined) for (const member of membership.active) publisher.sendAverage(member, slot);
     dealer.open(round, (shard) => atHand.get(shard));
-    const hasRoom = (): boolean => membership.active.some((member) => round.leases.heldBy(member) <= member.lanes);
+    const hasRoom = (): boolean => membership.dealable.some((member) => round.leases.heldBy(member) <= member.lanes);
     for (let shard = 0; shard < evaluation.shards && !isDeserted(); shard++) {
       const prepared = await life.orFailure(evaluation.read(shard));
       await life.until(() => hasRoom() || isDeserted());

@@ -81,6 +81,10 @@ export class LocalWorkers {
     child.on("close", (code, signal) => {
       this.#children.delete(child);
       if (this.#isClosing || isOver()) return;
+      if (reported?.code === "DRAINED") {
+        log(`${place} was drained and is not started again`);
+        return;
+      }
       if (reported?.code === "QUARANTINED") {
         log(`${place} computes wrong and is not started again`);
         if (this.#children.size === 0)

@@ -13,8 +13,11 @@ process.on("disconnect", () => {
   setTimeout(() => process.exit(1), 2000).unref(); // a lane in the middle of a long shard may not answer
 });
 try {
-  await runWorker({ url, token, lanes: Number(lanes), signal: leaving.signal, log: (line) => console.error(line) });
-  if (process.connected) process.disconnect();
+  const log = (line: string): void => console.error(line);
+  const { code, message } = await runWorker({ url, token, lanes: Number(lanes), signal: leaving.signal, log });
+  if (code === "DRAINED" && process.connected)
+    process.send?.({ code, message }, undefined, undefined, () => process.disconnect());
+  else if (process.connected) process.disconnect();
 } catch (error) {
   const report = {
     code: isTuttiError(error) ? error.code : "INTERNAL",

@@ -80,6 +80,8 @@ export class Worker {
   #farewell: Parting | undefined;
   #lastHeardMs = 0;
   #heartbeat: { cancel(): void } | undefined;
+  /** The coordinator's last heartbeat, until it was answered. */
+  #heard: { readonly sentMs: number; readonly atMs: number } | undefined;
   #isGone = false;
 
   constructor(parts: WorkerParts) {
@@ -167,6 +169,7 @@ export class Worker {
         this.#releaseRound(message.round);
         return;
       case "heartbeat":
+        this.#heard = { sentMs: message.sentMs, atMs: this.#parts.clock.now() };
         return;
       case "goodbye":
         this.#farewell = {
@@ -195,7 +198,14 @@ export class Worker {
         this.#part(this.#farewell);
         return;
       }
-      this.#parts.connection.send({ type: "heartbeat", sentMs: clock.now() });
+      const nowMs = clock.now();
+      const heard = this.#heard;
+      this.#heard = undefined;
+      this.#parts.connection.send({
+        type: "heartbeat",
+        sentMs: nowMs,
+        ...(heard === undefined ? {} : { echo: { sentMs: heard.sentMs, heldMs: nowMs - heard.atMs } }),
+      });
       this.#heartbeat = clock.setTimer(welcome.heartbeatMs, beat);
     };
     beat();

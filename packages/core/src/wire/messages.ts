@@ -141,7 +141,12 @@ const toCoordinator = [
   v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: shown(4096) }),
   v.object({ type: v.literal("differs"), generation: count, step: count, hash: hex }),
   v.object({ type: v.literal("leaving"), reason: shown(4096) }),
-  v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
+  v.object({
+    type: v.literal("heartbeat"),
+    sentMs: v.number(),
+    /** The last heartbeat that came, and how long ago: the coordinator measures the round trip. */
+    echo: v.exactOptional(v.object({ sentMs: v.number(), heldMs: v.pipe(v.number(), v.minValue(0)) })),
+  }),
 ] as const;
 
 export const toWorkerSchema = v.variant("type", [...toWorker]);

@@ -1,0 +1,36 @@
+import type { StepTimes, WorkerStatus } from "@tutti/core/events";
+import type { Member } from "./member.ts";
+
+/** A member as others are shown it. */
+export function workerStatus(member: Member, nowMs: number): WorkerStatus {
+  const { id, host, lanes, shardsPerSecond, roundTripMs, lastHeardMs, leasesAnswered } = member;
+  return {
+    id,
+    host,
+    lanes,
+    state: stateOf(member),
+    shardsPerSecond: shardsPerSecond ?? null,
+    share: member.lastStep.share,
+    roundTripMs: roundTripMs ?? null,
+    silentMs: Math.max(0, nowMs - lastHeardMs),
+    leases: leasesAnswered,
+  };
+}
+
+/** What the members that are still here did in a step. */
+export function stepTimes(step: number, wallMs: number, members: readonly Member[]): StepTimes {
+  const workers = members.map(({ id, lastStep: { computeMs, exchangeMs } }) => ({
+    worker: id,
+    computeMs,
+    exchangeMs,
+    waitMs: Math.max(0, wallMs - computeMs - exchangeMs),
+  }));
+  return { step, wallMs, workers };
+}
+
+function stateOf(member: Member): WorkerStatus["state"] {
+  if (member.isDraining) return "draining";
+  if (member.state === "loading") return member.numericClass === "" ? "loading" : "standby";
+  if (member.state !== "active") return "connecting";
+  return member.toldStandby && member.lastStep.share === 0 ? "standby" : "active";
+}
