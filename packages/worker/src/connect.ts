@@ -51,7 +51,10 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
       socket.terminate();
       reject(error);
     };
+    const unreachable = (error: Error): void => fail(reasonFor(url, error));
     socket.once("open", () => {
+      // From now on errors are the connection's: a socket cut with unread bytes resets, which overtakes the close frame.
+      socket.off("error", unreachable);
       deadlines.opened((reason) => connection.destroy(reason));
       resolve(connection);
     });
@@ -68,7 +71,7 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
       else
         fail(new TuttiError("PROTOCOL", `${url} answered HTTP ${status}: is it a Tutti coordinator of this version?`));
     });
-    socket.once("error", (error) => fail(reasonFor(url, error)));
+    socket.once("error", unreachable);
   });
 }
 

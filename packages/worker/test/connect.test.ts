@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import { coordinatorCodec, type ToWorker, withChecksums } from "@tutti/core/wire";
+import { Worker as Thread } from "node:worker_threads";
+import { coordinatorCodec, maxFrameBytes, type ToWorker, withChecksums } from "@tutti/core/wire";
 import { expect, onTestFinished, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { connect } from "../src/connect.ts";
@@ -45,6 +48,47 @@ test("does not wait for ever for a coordinator that has said goodbye to hang up"
   const { reason, tookMs } = await closing(url);
   expect(reason).toBe("the run is over");
   expect(tookMs).toBeLessThan(3000);
+});
+
+/** Greets each visitor with a message, in a thread of its own, as a coordinator in another process would; posts close codes. */
+const sendingServer = `
+  const { parentPort, workerData } = require("node:worker_threads");
+  const { WebSocketServer } = require(workerData.ws);
+  const sockets = new WebSocketServer({ port: 0 });
+  sockets.on("listening", () => parentPort.postMessage(sockets.address().port));
+  sockets.on("connection", (socket) => {
+    socket.on("error", () => {});
+    socket.on("close", (code) => parentPort.postMessage(code));
+    socket.send(new Uint8Array(workerData.bytes), () => {});
+  });`;
+
+test("hangs up with 1009 on a message larger than any, though much of it is still under way", async () => {
+  const workerData = { ws: createRequire(import.meta.url).resolve("ws"), bytes: 2 * maxFrameBytes };
+  const server = new Thread(sendingServer, { eval: true, workerData });
+  onTestFinished(async () => void (await server.terminate()));
+  const [port] = (await once(server, "message")) as [number];
+  for (let visit = 0; visit < 20; visit++) {
+    const said = once(server, "message");
+    const rules = new CoordinatorRules(new KnownRun());
+    const connection = await connect({ url: `ws://127.0.0.1:${port}`, rules, ...soon });
+    connection.listen({ message: () => {}, closed: () => {} });
+    expect(await said, `visit ${visit}`).toEqual([1009]);
+  }
+});
+
+test("cuts a peer that keeps the connection after a message larger than any", async () => {
+  const url = await place((socket) => {
+    socket.on("error", () => {});
+    socket.send(new Uint8Array(maxFrameBytes + 1));
+    socket.pause(); // reads nothing any more
+  });
+  const connection = await connect({ url, rules: new CoordinatorRules(new KnownRun()), ...soon });
+  const startMs = performance.now();
+  const error = await new Promise((resolve) => {
+    connection.listen({ message: () => {}, closed: (_reason, why) => resolve(why) });
+  });
+  expect(error).toMatchObject({ code: "PROTOCOL", message: expect.stringContaining("Max payload size exceeded") });
+  expect(performance.now() - startMs).toBeLessThan(5000);
 });
 
 test("cuts a peer that does not answer its close frame", async () => {

@@ -87,11 +87,15 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("ping", (data) => this.#pong(data));
     socket.on("error", (error) => {
-      const isProtocol = "code" in error && String(error.code).startsWith("WS_ERR_"); // found by `ws`, which closes with its code
+      const isProtocol = "code" in error && String(error.code).startsWith("WS_ERR_");
       this.#failure ??= new TuttiError(
         isProtocol ? "PROTOCOL" : "CONNECTION_LOST",
         `the connection failed: ${printable(error.message)}`,
       );
+      if (this.#state !== "open") return;
+      // `ws` has sent a close frame of its own, and reads on without looking at it what is still under way.
+      this.#state = "closing";
+      this.#terminateAfter(farewellMs.cut);
     });
     socket.on("close", (code, reason) => {
       clearTimeout(this.#farewell);
