@@ -10,7 +10,10 @@ import { type CommandResult, jsonLines, runFile, runText, tutti } from "./comman
 function expectRefusal(result: CommandResult, status: number, code: string, message: RegExp): void {
   const { stderr, orphans } = result;
   expect({ status: result.status, stderr }).toMatchObject({ status });
-  const lines = stderr.trimEnd().split("\n");
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .filter((line) => !line.startsWith("hint: "));
   expect(lines.at(-1)).toMatch(new RegExp(`^error\\[${code}\\]: `));
   expect(lines.at(-1)).toMatch(message);
   expect(lines.filter((line) => line.startsWith("error"))).toHaveLength(1);

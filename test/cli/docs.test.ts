@@ -5,6 +5,7 @@ import { errorCodes } from "@tutti/core/errors";
 import { toCoordinatorSchema, toWorkerSchema } from "@tutti/core/wire";
 import { expect, test } from "vitest";
 import { exitStatusOf } from "../../packages/tutti/src/cli/exit-status.ts";
+import { hintFor } from "../../packages/tutti/src/cli/hints.ts";
 import definition from "../fixtures/blobs.ts";
 import { root } from "../system/tutti-process.ts";
 
@@ -20,9 +21,12 @@ function tableRows(text: string): readonly (readonly string[])[] {
 }
 
 test("docs/errors.md lists every code with its meaning and exit status", () => {
-  const rows = tableRows(read("docs/errors.md")).map(([code, exit, meaning]) => [code, exit, meaning]);
+  const table = tableRows(read("docs/errors.md"));
+  const rows = table.map(([code, exit, meaning]) => [code, exit, meaning]);
   const codes = Object.keys(errorCodes) as (keyof typeof errorCodes)[];
   expect(rows).toEqual(codes.toSorted().map((code) => [code, `${exitStatusOf(code)}`, errorCodes[code]]));
+  const advice = new Map(table.map(([code, , , whatToDo]) => [code, whatToDo]));
+  for (const code of codes) expect(hintFor(code) ?? advice.get(code), code).toBe(advice.get(code));
 });
 
 test("the protocol's page lists every message by direction, with its fields", () => {

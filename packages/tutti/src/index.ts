@@ -8,4 +8,7 @@ export { type ImportedModel, onnx } from "@tutti/core/onnx";
 export { optim } from "@tutti/core/optim";
 export { applyOverrides, defineRun, type RunDefinition, type StepContext, type StepResult } from "@tutti/core/run";
 export { weights } from "@tutti/core/weights";
-export { type TrainingHandle, type TrainOptions, type TrainResult, train } from "./train.ts";
+export type { Observer } from "./observers.ts";
+export { tensorboard } from "./tensorboard/tensorboard.ts";
+export { type TrainOptions, train } from "./train.ts";
+export type { TrainingHandle, TrainResult } from "./training-handle.ts";

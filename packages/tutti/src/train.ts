@@ -4,15 +4,17 @@ import { Coordinator, type Server, serve } from "@tutti/coordinator";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
 import { engineNotice } from "@tutti/core/engine";
-import type { DoneEvent, RunEvent } from "@tutti/core/events";
+import type { RunEvent } from "@tutti/core/events";
 import { computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
 import { LocalWorkers } from "./local-workers.ts";
-import { OutputDirectory, type OutputPaths } from "./output-directory.ts";
+import type { Observer } from "./observers.ts";
+import { OutputDirectory } from "./output-directory.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { freshStart, startFrom } from "./starting-point.ts";
+import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
 
 export interface TrainOptions {
   /** Worker processes to start on this machine; 0 (the default without `listen`) computes in this process. */
@@ -52,22 +54,10 @@ export interface TrainOptions {
   readonly hashEveryStep?: boolean;
   /** Aborting is `stop()`. */
   readonly signal?: AbortSignal;
+  /** Callbacks for the run's events. */
+  readonly observers?: readonly Observer[];
   /** What workers print. */
   readonly log?: (line: string) => void;
-}
-
-export interface TrainResult {
-  readonly done: DoneEvent;
-  /** Files written, when there is an output directory. */
-  readonly out?: OutputPaths;
-  /** Final values by parameter name; row-major, the caller's. */
-  readonly parameters: ReadonlyMap<string, Float32Array>;
-}
-
-/** A run under way: iterate it for its events, await it for its result. */
-export interface TrainingHandle extends AsyncIterable<RunEvent>, PromiseLike<TrainResult> {
-  /** Ends after the step under way, with a checkpoint. */
-  stop(): void;
 }
 
 /**
@@ -75,92 +65,8 @@ export interface TrainingHandle extends AsyncIterable<RunEvent>, PromiseLike<Tra
  * iterating: events go to those who listen at the time. Rejects with what made the run fail (TuttiError).
  */
 export function train(definition: RunDefinition, options: TrainOptions = {}): TrainingHandle {
-  return new Training(definition, options);
-}
-
-class Training implements TrainingHandle {
-  readonly #result: Promise<TrainResult>;
-  readonly #listeners = new Set<EventQueue>();
-  readonly #stop = new AbortController();
-
-  constructor(definition: RunDefinition, options: TrainOptions) {
-    options.signal?.addEventListener("abort", () => this.#stop.abort(), { once: true });
-    if (options.signal?.aborted) this.#stop.abort();
-    const emit = (event: RunEvent): void => {
-      for (const queue of this.#listeners) queue.push(event);
-    };
-    // A task later, so that whoever iterates this handle right away misses nothing.
-    this.#result = Promise.resolve().then(() => runTraining(definition, options, this.#stop.signal, emit));
-    this.#result.then(
-      () => this.#endQueues(undefined),
-      (error: unknown) => this.#endQueues(error),
-    );
-  }
-
-  stop(): void {
-    this.#stop.abort();
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: a run is awaited for its result
-  then<A = TrainResult, B = never>(
-    fulfilled?: ((result: TrainResult) => A | PromiseLike<A>) | null,
-    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    return this.#result.then(fulfilled, rejected);
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<RunEvent> {
-    const queue = new EventQueue(() => this.#listeners.delete(queue));
-    this.#listeners.add(queue);
-    return queue;
-  }
-
-  #endQueues(error: unknown): void {
-    for (const queue of this.#listeners) queue.end(error);
-  }
-}
-
-/** Events between a run and one iteration over it. */
-class EventQueue implements AsyncIterator<RunEvent> {
-  readonly #onReturn: () => void;
-  #events: RunEvent[] = [];
-  #waiting: { resolve(result: IteratorResult<RunEvent>): void; reject(error: unknown): void } | undefined;
-  #end: { readonly error: unknown } | undefined;
-
-  constructor(onReturn: () => void) {
-    this.#onReturn = onReturn;
-  }
-
-  push(event: RunEvent): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) this.#events.push(event);
-    else waiting.resolve({ value: event, done: false });
-  }
-
-  end(error: unknown): void {
-    this.#end = { error };
-    if (error === undefined) this.#waiting?.resolve({ value: undefined, done: true });
-    else this.#waiting?.reject(error);
-  }
-
-  next(): Promise<IteratorResult<RunEvent>> {
-    const event = this.#events.shift();
-    if (event !== undefined) return Promise.resolve({ value: event, done: false });
-    if (this.#end !== undefined) {
-      return this.#end.error === undefined
-        ? Promise.resolve({ value: undefined, done: true })
-        : Promise.reject(this.#end.error);
-    }
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-    });
-  }
-
-  return(): Promise<IteratorResult<RunEvent>> {
-    this.#onReturn();
-    return Promise.resolve({ value: undefined, done: true });
-  }
+  const { signal, observers } = options;
+  return new Training((stop, emit) => runTraining(definition, options, stop, emit), { signal, observers });
 }
 
 async function runTraining(

@@ -1,12 +1,15 @@
 import type { Writable } from "node:stream";
 
+/** What may be a terminal, and says so. */
+type Terminal = Writable & { readonly isTTY?: boolean };
+
 /** Where a command writes: results to stdout, what merely happens to stderr. Survives readers that go away (`| head`). */
 export class Output {
-  readonly stdout: Writable & { readonly isTTY?: boolean };
-  readonly stderr: Writable;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
   readonly #closed = new AbortController();
 
-  constructor(stdout: Writable & { readonly isTTY?: boolean }, stderr: Writable) {
+  constructor(stdout: Terminal, stderr: Terminal) {
     this.stdout = stdout;
     this.stderr = stderr;
     stdout.on("error", (error: NodeJS.ErrnoException) => {

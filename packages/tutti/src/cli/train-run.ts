@@ -1,6 +1,7 @@
 import { basename, extname, join } from "node:path";
 import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
+import { tensorboard } from "../tensorboard/tensorboard.ts";
 import { type TrainOptions, train } from "../train.ts";
 import type { RunArguments } from "./commands/run-options.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -38,6 +39,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     allowChanges: args.allowChanges,
     ...(args.maxWorkers === undefined ? {} : { maxWorkers: args.maxWorkers }),
     ...(args.audit === undefined ? {} : { audit: args.audit }),
+    ...(args.tensorboard === undefined ? {} : { observers: [tensorboard(args.tensorboard)] }),
     log: (line) => reporter.log(line),
   });
   const release = onInterrupt(output, () => handle.stop(), reporter);

@@ -46,6 +46,10 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           "wait for four workers, then train",
         ),
     async (args) => {
+      if (args.printConfig) {
+        const { printConfig } = await import("../print-config.ts");
+        return printConfig(args, output);
+      }
       const { trainWithRemoteWorkers } = await import("../train-run.ts");
       const { readTls, readToken } = await import("../secrets.ts");
       const { host = "127.0.0.1", port = 7070, minWorkers = 1 } = args;

@@ -33,6 +33,16 @@ export function withRunOptions<T>(command: Argv<T>) {
       requiresArg: true,
       describe: "Workers that compute at the same time; further ones wait for a place",
     })
+    .option("print-config", {
+      type: "boolean",
+      default: false,
+      describe: "Print the run's values as JSON, checked and with defaults, and train nothing",
+    })
+    .option("tensorboard", {
+      coerce: oneText("tensorboard"),
+      requiresArg: true,
+      describe: "Also write event files for TensorBoard into this directory",
+    })
     .option("audit", {
       coerce: share("audit"),
       requiresArg: true,
@@ -48,5 +58,7 @@ export interface RunArguments {
   readonly allowChanges: boolean;
   readonly maxWorkers: number | undefined;
   readonly audit: number | undefined;
+  readonly printConfig: boolean;
+  readonly tensorboard: string | undefined;
   readonly json: boolean;
 }

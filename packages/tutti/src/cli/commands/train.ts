@@ -30,6 +30,10 @@ export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void
         )
         .example("$0 train run.ts --resume", "go on after Ctrl-C"),
     async (args) => {
+      if (args.printConfig) {
+        const { printConfig } = await import("../print-config.ts");
+        return printConfig(args, output);
+      }
       const { trainLocally } = await import("../train-run.ts");
       await trainLocally(args, { workers: args.workers ?? 2, lanes: args.lanes ?? 1 }, output);
     },

@@ -2,13 +2,15 @@ import type { DoneEvent, RunEvent, RunStarted, StepEvent } from "@tutti/core/eve
 import { clockTime, count, figure, figures } from "../format.ts";
 import type { Output } from "../output.ts";
 import { type Colors, colorsFor } from "./colors.ts";
+import { LossCurve } from "./loss-curve.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import type { Reporter, RunFiles } from "./reporter.ts";
 import { Speed } from "./speed.ts";
 import { summary } from "./summary.ts";
 
-/** How often a reader that is no terminal gets a line of progress. */
+/** How often a reader that is no terminal gets a line of progress, and how often at most when epochs are short. */
 const quietMs = 10_000;
+const leastQuietMs = 1_000;
 
 /** What a person reads: a progress bar on a terminal, a line now and then elsewhere. */
 export class TerminalReporter implements Reporter {
@@ -17,6 +19,9 @@ export class TerminalReporter implements Reporter {
   readonly #colors: Colors;
   readonly #bar: ProgressBar | undefined;
   readonly #speed = new Speed();
+  readonly #lossCurve = new LossCurve();
+  /** Ids of those that compute. */
+  readonly #workers = new Set<string>();
   #run: RunStarted | undefined;
   #lastLineMs = performance.now();
 
@@ -35,6 +40,8 @@ export class TerminalReporter implements Reporter {
         return;
       case "worker": {
         const { id, host, lanes, reason } = event;
+        if (event.event === "joined") this.#workers.add(id);
+        else this.#workers.delete(id);
         const why = reason === undefined ? "" : `: ${reason}`;
         this.log(
           this.#colors.dim(`worker ${id} ${event.event} (${host}, ${lanes} ${lanes === 1 ? "lane" : "lanes"})${why}`),
@@ -107,10 +114,13 @@ export class TerminalReporter implements Reporter {
     const run = this.#run;
     if (run === undefined) return;
     this.#speed.step(event.samples);
+    this.#lossCurve.add(event.loss);
     const leftMs = this.#speed.leftMs(event.step, run.totalSteps);
     const facts = [
       `epoch ${event.epoch + 1}`,
       `loss ${figure(event.loss)}`,
+      ...(this.#bar === undefined ? [] : [this.#colors.cyan(`${this.#lossCurve}`)]),
+      `${this.#workers.size} ${this.#workers.size === 1 ? "worker" : "workers"}`,
       `${count(this.#speed.samplesPerSecond)} samples/s`,
       `${clockTime(leftMs)} left`,
     ].join("  ");
@@ -119,8 +129,8 @@ export class TerminalReporter implements Reporter {
       return;
     }
     const nowMs = performance.now();
-    if (nowMs - this.#lastLineMs < quietMs && event.step % run.stepsPerEpoch !== 0 && event.step !== run.totalSteps)
-      return;
+    const dueMs = event.step % run.stepsPerEpoch === 0 ? leastQuietMs : quietMs;
+    if (nowMs - this.#lastLineMs < dueMs && event.step !== run.totalSteps) return;
     this.#lastLineMs = nowMs;
     this.#output.line(`step ${count(event.step)}/${count(run.totalSteps)}  ${facts}`);
   }

@@ -1,6 +1,7 @@
 import { TuttiError } from "@tutti/core/errors";
 import type { RunDefinition } from "@tutti/core/run";
-import { type TrainOptions, type TrainResult, train } from "../../train.ts";
+import { type TrainOptions, train } from "../../train.ts";
+import type { TrainResult } from "../../training-handle.ts";
 
 /** What one worker count gave. */
 export interface Trace {
