@@ -7,8 +7,8 @@ import {
   withoutChecksums,
 } from "@tutti/core/wire";
 import type { WebSocket } from "ws";
+import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import type { PreparedRun } from "../../packages/tutti/src/prepare-run.ts";
-import type { Dice } from "../simulator/dice.ts";
 import { mutated, mutatedHeader, randomFrame } from "./mutate.ts";
 
 /** What a coordinator says, and the tensor behind it. */

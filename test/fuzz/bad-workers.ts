@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { type MessageOf, type ToCoordinator, type ToWorker, withChecksums } from "@tutti/core/wire";
 import { WebSocket } from "ws";
-import type { Dice } from "../simulator/dice.ts";
+import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
 import { type Ending, type Target, Visitor } from "./visitor.ts";
 

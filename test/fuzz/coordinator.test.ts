@@ -2,10 +2,10 @@ import { Coordinator, serve } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import type { RunEvent } from "@tutti/core/events";
 import { expect, test } from "vitest";
+import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { prepareRun } from "../../packages/tutti/src/prepare-run.ts";
 import { freshStart } from "../../packages/tutti/src/starting-point.ts";
 import definition from "../fixtures/blobs.ts";
-import { Dice } from "../simulator/dice.ts";
 import { root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
 import { type BadWorker, insiders, outsiders } from "./bad-workers.ts";
 import type { Ending, Target } from "./visitor.ts";
@@ -35,7 +35,7 @@ class Visits {
     const hung = new Promise<Ending>((resolve) => {
       timer = setTimeout(() => resolve({ code: -1, reason: "nobody ended it" }), 10_000);
     });
-    const { code, reason } = await Promise.race([visit(target, new Dice(seed * 1_000_000 + number)), hung]);
+    const { code, reason } = await Promise.race([visit(target, new Dice(seed * 1_000_000 + number, "schedule")), hung]);
     clearTimeout(timer);
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     if (!allowed.includes(code))

@@ -1,5 +1,5 @@
 import { withChecksums } from "@tutti/core/wire";
-import type { Dice } from "../simulator/dice.ts";
+import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 
 export function randomBytes(dice: Dice, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => dice.whole(0, 255));

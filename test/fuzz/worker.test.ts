@@ -2,10 +2,10 @@ import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { type PreparedRun, prepareRun } from "../../packages/tutti/src/prepare-run.ts";
 import { type CommandResult, tutti } from "../cli/command.ts";
 import definition from "../fixtures/blobs.ts";
-import { Dice } from "../simulator/dice.ts";
 import { root } from "../system/tutti-process.ts";
 import { badCoordinators, Caller, type Said, type Script, script } from "./bad-coordinators.ts";
 import { randomBytes } from "./mutate.ts";
@@ -72,7 +72,7 @@ test("a worker process outlives every bad coordinator, and works for the next", 
         return;
       }
       const { bad, number } = next;
-      await bad.treat(caller, lines, new Dice(seed * 1_000_000 + number));
+      await bad.treat(caller, lines, new Dice(seed * 1_000_000 + number, "schedule"));
       const code = await caller.ended;
       treated.add(bad.name);
       if (!bad.allowed.includes(code))
@@ -162,7 +162,7 @@ test.each([
 
 test.each([
   ["says nothing", () => {}],
-  ["answers with random bytes", (socket: Socket) => socket.end(randomBytes(new Dice(seed), 4096))],
+  ["answers with random bytes", (socket: Socket) => socket.end(randomBytes(new Dice(seed, "schedule"), 4096))],
   ["closes at once", (socket: Socket) => socket.destroy()],
 ])("a worker ends with UNREACHABLE when what it connects to %s", async (_name, answer) => {
   const http = createServer();

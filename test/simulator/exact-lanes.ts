@@ -3,7 +3,7 @@ import type { Lanes, NodeResult, NodeTask } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ComputeMemory } from "@tutti/core/kernels";
 import { children, isLeaf, type ShardProgram, type TreeNode } from "@tutti/core/step";
-import type { Dice } from "./dice.ts";
+import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 /** Multiplies the time that computing takes; changed by faults. */

@@ -4,7 +4,7 @@ import type { RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { Worker, WorkerMemory } from "@tutti/worker";
-import { Dice } from "./dice.ts";
+import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { ExactLanes, type Pace } from "./exact-lanes.ts";
 import { chunkFloats, normBlockFloats, tinyRun } from "./tiny-run.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -85,7 +85,7 @@ export async function simulate(
   options: { readonly undisturbed?: boolean; readonly liars?: boolean } = {},
 ): Promise<Schedule> {
   const clock = new VirtualClock();
-  const dice = new Dice(seed);
+  const dice = new Dice(seed, "schedule");
   const shards = dice.pick([1, 2, 3, 5, 8])!;
   const clip = dice.chance(0.3);
   const compress = dice.pick([undefined, undefined, "bf16", "int8"] as const);

@@ -1,5 +1,5 @@
 import type { Connection, ConnectionHandlers, Message, ToCoordinator, ToWorker } from "@tutti/core/wire";
-import type { Dice } from "./dice.ts";
+import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 /** What can be done to a link while it is up. */

@@ -11,12 +11,6 @@ function adamLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, meanRate: f32,
   gradientRate: f32, beta1: f32, oneMinusBeta1: f32, beta2: f32, oneMinusBeta2: f32, rootScale: f32, epsilon: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const meanRates = all(meanRate);
   const gradientRates = all(gradientRate);
@@ -30,8 +24,7 @@ function adamLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const m = blend(keepMean, v128.load(mean + at), freshMean, g);
     const s = blendSquare(keepSquare, v128.load(square + at), freshSquare, g);
@@ -112,12 +105,6 @@ function lionLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rate: f32,
   beta1: f32, oneMinusBeta1: f32, beta2: f32, oneMinusBeta2: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const rates = all(rate);
   const keepInStep = all(beta1);
@@ -128,8 +115,7 @@ function lionLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const m = v128.load(mean + at);
     const direction = sign(blend(keepInStep, m, freshInStep, g));

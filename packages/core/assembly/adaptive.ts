@@ -15,12 +15,6 @@ function adagradLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rate: f32,
   epsilonInside: f32, epsilonOutside: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const rates = all(rate);
   const inside = all(epsilonInside);
@@ -29,8 +23,7 @@ function adagradLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const a = f32x4.add(v128.load(accumulator + at), f32x4.mul(g, g));
     v128.store(nextAccumulator + at, a);
@@ -64,12 +57,6 @@ function rmspropLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rateBefore: f32,
   rateAfter: f32, alpha: f32, oneMinusAlpha: f32, epsilonInside: f32, epsilonOutside: f32, momentum: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const before = all(rateBefore);
   const after = all(rateAfter);
@@ -82,8 +69,7 @@ function rmspropLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const s = blendSquare(keep, v128.load(square + at), fresh, g);
     v128.store(nextSquare + at, s);
@@ -176,12 +162,6 @@ function adadeltaLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rate: f32,
   rho: f32, oneMinusRho: f32, epsilon: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const rates = all(rate);
   const keep = all(rho);
@@ -191,8 +171,7 @@ function adadeltaLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const s = blendSquare(keep, v128.load(square + at), fresh, g);
     const oldMoved = v128.load(moved + at);

@@ -24,16 +24,16 @@ export function all(value: f32): v128 {
 /** The gradient to descend along: the sum over the batch, divided once, clipped by norm and by value, plus penalties. */
 @inline
 export function gradient(
-  scaled: bool, penalized: bool, sum: v128, parameter: v128, scale: v128, divisor: v128, clipScale: v128,
-  clipValue: v128, coupledDecay: f32, decay: v128, l1: f32, lasso: v128,
+  scaled: bool, penalized: bool, sum: v128, parameter: v128, scale: f32, divisor: f32, clipScale: f32,
+  clipValue: f32, coupledDecay: f32, l1: f32,
 ): v128 {
-  if (scaled) return f32x4.mul(sum, scale);
-  let g = f32x4.mul(f32x4.div(sum, divisor), clipScale);
+  if (scaled) return f32x4.mul(sum, all(scale));
+  let g = f32x4.mul(f32x4.div(sum, all(divisor)), all(clipScale));
   if (!penalized) return g;
-  g = f32x4.pmin(g, clipValue); // pmin and pmax keep the first operand when it is NaN
-  g = f32x4.pmax(g, f32x4.neg(clipValue));
-  if (coupledDecay != 0) g = f32x4.add(g, f32x4.mul(decay, parameter)); // adding +0 would change −0
-  if (l1 != 0) g = f32x4.add(g, f32x4.mul(lasso, sign(parameter)));
+  g = f32x4.pmin(g, all(clipValue)); // pmin and pmax keep the first operand when it is NaN
+  g = f32x4.pmax(g, all(-clipValue));
+  if (coupledDecay != 0) g = f32x4.add(g, f32x4.mul(all(coupledDecay), parameter)); // adding +0 would change −0
+  if (l1 != 0) g = f32x4.add(g, f32x4.mul(all(l1), sign(parameter)));
   return g;
 }
 

@@ -9,20 +9,13 @@ function sgdLoop(
   count: usize, parameter: usize, nextParameter: usize, sum: usize,
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rate: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const rates = all(rate);
   const bytes = count << 2;
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     v128.store(nextParameter + at, f32x4.sub(f32x4.mul(p, shrinks), f32x4.mul(rates, g)));
   }
@@ -51,12 +44,6 @@ function momentumLoop(
   scale: f32, divisor: f32, clipScale: f32, clipValue: f32, coupledDecay: f32, l1: f32, shrink: f32, rateBefore: f32,
   rateAfter: f32, momentum: f32, undampened: f32,
 ): void {
-  const scales = all(scale);
-  const divisors = all(divisor);
-  const clipScales = all(clipScale);
-  const clipValues = all(clipValue);
-  const decays = all(coupledDecay);
-  const lassos = all(l1);
   const shrinks = all(shrink);
   const before = all(rateBefore);
   const after = all(rateAfter);
@@ -66,8 +53,7 @@ function momentumLoop(
   for (let at: usize = 0; at < bytes; at += 16) {
     const p = v128.load(parameter + at);
     const g = gradient(
-      scaled, penalized, v128.load(sum + at), p, scales, divisors, clipScales, clipValues, coupledDecay, decays,
-      l1, lassos,
+      scaled, penalized, v128.load(sum + at), p, scale, divisor, clipScale, clipValue, coupledDecay, l1,
     );
     const step = f32x4.mul(before, g);
     const v = blend(momenta, v128.load(velocity + at), fresh, step);

@@ -1,12 +1,13 @@
 import { type RandomStream, randomStream } from "@tutti/core/random";
 
-/** Choices of a run under faults, from its seed. */
+/** Choices of a run under faults, from its seed: the same in every Node. */
 export class Dice {
   readonly #stream: RandomStream;
   #next = 0;
 
-  constructor(seed: number) {
-    this.#stream = randomStream(seed, "chaos");
+  /** @param stream what the choices are for: two of one seed have nothing in common. */
+  constructor(seed: number, stream: string) {
+    this.#stream = randomStream(seed, stream);
   }
 
   /** Uniform in [0, 1). */

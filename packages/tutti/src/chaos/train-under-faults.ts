@@ -98,7 +98,7 @@ class Chaos {
   constructor(options: ChaosOptions) {
     this.#options = options;
     this.#env = { ...process.env, ...options.env };
-    this.#dice = new Dice(options.seed);
+    this.#dice = new Dice(options.seed, "chaos");
     const coordinator = new SupervisedCoordinator({
       runFile: options.runFile,
       set: options.set ?? [],
