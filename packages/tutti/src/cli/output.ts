@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 
-/** What may be a terminal, and says so. */
-type Terminal = Writable & { readonly isTTY?: boolean };
+/** What may be a terminal, and then says so and how wide it is. */
+type Terminal = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** Where a command writes: results to stdout, what merely happens to stderr. Survives readers that go away (`| head`). */
 export class Output {

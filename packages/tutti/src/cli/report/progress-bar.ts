@@ -1,6 +1,11 @@
 import { MultiBar, type SingleBar } from "cli-progress";
 import type { Colors } from "./colors.ts";
 
+const barSize = 24;
+
+/** Columns before the facts: the bar, "100%" and the spaces between. */
+export const barColumns = barSize + "  100%  ".length;
+
 /** One bar at the bottom of a terminal, with lines passing above it. */
 export class ProgressBar {
   readonly #bars: MultiBar;
@@ -12,7 +17,7 @@ export class ProgressBar {
       format: `${colors.cyan("{bar}")} {percentage}%  {facts}`,
       barCompleteChar: "━",
       barIncompleteChar: "─",
-      barsize: 24,
+      barsize: barSize,
       fps: 8,
       hideCursor: true,
       gracefulExit: false, // Ctrl-C is ours

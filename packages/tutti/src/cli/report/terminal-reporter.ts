@@ -3,7 +3,7 @@ import { clockTime, count, figure, figures } from "../format.ts";
 import type { Output } from "../output.ts";
 import { type Colors, colorsFor } from "./colors.ts";
 import { LossCurve } from "./loss-curve.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import { barColumns, ProgressBar } from "./progress-bar.ts";
 import type { Reporter, RunFiles } from "./reporter.ts";
 import { Speed } from "./speed.ts";
 import { summary } from "./summary.ts";
@@ -119,19 +119,28 @@ export class TerminalReporter implements Reporter {
     const facts = [
       `epoch ${event.epoch + 1}`,
       `loss ${figure(event.loss)}`,
-      ...(this.#bar === undefined ? [] : [this.#colors.cyan(`${this.#lossCurve}`)]),
       `${this.#workers.size} ${this.#workers.size === 1 ? "worker" : "workers"}`,
       `${count(this.#speed.samplesPerSecond)} samples/s`,
       `${clockTime(leftMs)} left`,
-    ].join("  ");
+    ];
     if (this.#bar !== undefined) {
-      this.#bar.update(event.step, facts);
+      this.#bar.update(event.step, this.#withCurve(facts, `${this.#lossCurve}`).join("  "));
       return;
     }
     const nowMs = performance.now();
     const dueMs = event.step % run.stepsPerEpoch === 0 ? leastQuietMs : quietMs;
     if (nowMs - this.#lastLineMs < dueMs && event.step !== run.totalSteps) return;
     this.#lastLineMs = nowMs;
-    this.#output.line(`step ${count(event.step)}/${count(run.totalSteps)}  ${facts}`);
+    this.#output.line(`step ${count(event.step)}/${count(run.totalSteps)}  ${facts.join("  ")}`);
+  }
+
+  /** The curve after the loss, if all that follows still fits into the terminal's line beside the bar. */
+  #withCurve(facts: readonly string[], curve: string): readonly string[] {
+    const { columns = 80 } = this.#output.stdout;
+    const [epoch = "", loss = "", ...others] = facts;
+    const whole = [epoch, loss, curve, ...others];
+    return curve !== "" && barColumns + whole.join("  ").length <= columns
+      ? [epoch, loss, this.#colors.cyan(curve), ...others]
+      : facts;
   }
 }
