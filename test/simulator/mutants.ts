@@ -131,8 +131,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: `${worker}worker.ts`,
-        find: "const onFlushed = chunk === chunks - 1 ? () => result.release() : undefined;",
-        replace: "if (chunk === chunks - 1) result.release();\n      const onFlushed = undefined;",
+        find: "const onFlushed = chunk === chunks - 1 && !isShared ? () => result.release() : undefined;",
+        replace: "if (chunk === chunks - 1 && !isShared) result.release();\n      const onFlushed = undefined;",
       },
     ],
   },
