@@ -1,9 +1,9 @@
 import { rename, rm, stat, writeFile } from "node:fs/promises";
-import { type Checkpoint, type NamedTensor, readCheckpoint } from "@tutti/core/checkpoint";
+import { type Checkpoint, readCheckpoint } from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
 import { checkExport, type ExportCheck } from "@tutti/core/onnx";
-import { exportOnnx } from "@tutti/core/run";
 import { encodeWeights } from "@tutti/core/weights";
+import { checkpointModel, usedTensors, valuesOf } from "../predict/checkpoint-model.ts";
 import { byteSize } from "./format.ts";
 import type { Output } from "./output.ts";
 
@@ -26,7 +26,7 @@ export async function exportModel(args: ExportArguments, output: Output): Promis
   const tensors = usedTensors(checkpoint);
   const { step } = checkpoint;
   if (args.onnx !== undefined) {
-    const { model, check } = await modelOf(checkpoint, tensors, args.check);
+    const { model, check } = await modelOf(checkpoint, args.check);
     await writeWhole(args.onnx, model);
     const bytes = model.byteLength;
     if (args.json)
@@ -51,25 +51,12 @@ export async function exportModel(args: ExportArguments, output: Output): Promis
 const samples = [1, 2, 7];
 
 async function modelOf(
-  { path, inferenceGraph }: Checkpoint,
-  tensors: readonly NamedTensor[],
+  checkpoint: Checkpoint,
   isChecked: boolean,
 ): Promise<{ readonly model: Uint8Array; readonly check?: ExportCheck }> {
-  if (inferenceGraph.byteLength === 0) {
-    throw new TuttiError(
-      "CHECKPOINT_INVALID",
-      `${path}: holds no model: the run's step function names no outputs. Return { loss, outputs: { … } } and train again, or write the weights alone: --weights FILE`,
-    );
-  }
-  const parameters = new Map(
-    tensors.flatMap(({ name, ...tensor }) => {
-      const values = valuesOf(tensor);
-      return values instanceof Float32Array ? [[name, values] as const] : [];
-    }),
-  );
-  const model = exportOnnx(inferenceGraph, parameters);
+  const { model, parameters } = checkpointModel(checkpoint);
   if (!isChecked) return { model };
-  const check = await checkExport({ exported: model, reference: inferenceGraph, parameters, samples });
+  const check = await checkExport({ exported: model, reference: checkpoint.inferenceGraph, parameters, samples });
   if (check.agrees) return { model, check };
   throw new TuttiError(
     "EXPORT_DIFFERS",
@@ -81,23 +68,6 @@ async function modelOf(
 function worstOf({ outputs }: ExportCheck): string {
   const { name, worst } = outputs.reduce((a, b) => (b.worst > a.worst ? b : a));
   return worst === 0 ? "all outputs are equal" : `the worst difference is ${worst.toExponential(1)}, in ${name}`;
-}
-
-/** What inference uses, under the parameters' names: parameters or their averages, and buffers. */
-function usedTensors({ parameters, buffers, optimizer, state, step }: Checkpoint): readonly NamedTensor[] {
-  const prefix = "optimizer.average/";
-  const averages = new Map(
-    // Before the first update there is nothing to average.
-    (state.skippedSteps === step ? [] : optimizer)
-      .filter(({ name }) => name.startsWith(prefix))
-      .map((tensor) => [tensor.name.slice(prefix.length), tensor]),
-  );
-  return [...parameters.map((own) => ({ ...(averages.get(own.name) ?? own), name: own.name })), ...buffers];
-}
-
-function valuesOf({ dtype, data }: Omit<NamedTensor, "name" | "shape">): Float32Array | BigInt64Array {
-  const { buffer } = Uint8Array.from(data); // on its own, so that it starts on a multiple of any size
-  return dtype === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer);
 }
 
 /** Writes a file under another name and renames it, so that none is ever half-written. Throws OUTPUT_NOT_WRITABLE. */
