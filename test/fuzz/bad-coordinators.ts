@@ -1,6 +1,7 @@
 import {
   coordinatorCodec,
   type MessageOf,
+  protocolVersion,
   type ToCoordinator,
   type ToWorker,
   withChecksums,
@@ -83,7 +84,7 @@ export function script({ run, compiled }: PreparedRun) {
   const bytes = new Uint8Array(parameters.buffer, parameters.byteOffset, parameters.byteLength);
   const welcome: MessageOf<ToWorker, "welcome"> = {
     type: "welcome",
-    protocol: 1,
+    protocol: protocolVersion,
     run: run.id,
     generation: 7,
     worker: "w1",

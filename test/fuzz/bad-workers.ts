@@ -1,6 +1,13 @@
 import { request } from "node:http";
 import { connect } from "node:net";
-import { type MessageOf, type ToCoordinator, type ToWorker, withChecksums } from "@tutti/core/wire";
+import {
+  type MessageOf,
+  protocolVersion,
+  subprotocol,
+  type ToCoordinator,
+  type ToWorker,
+  withChecksums,
+} from "@tutti/core/wire";
 import { WebSocket } from "ws";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
@@ -15,7 +22,7 @@ export interface BadWorker {
 
 const hello = (over: Partial<MessageOf<ToCoordinator, "hello">> = {}): ToCoordinator => ({
   type: "hello",
-  protocol: 1,
+  protocol: protocolVersion,
   host: "visitor",
   pid: 1,
   lanes: 1,
@@ -71,7 +78,7 @@ function upgrade(target: Target, headers: Readonly<Record<string, string>>): Pro
         upgrade: "websocket",
         "sec-websocket-version": "13",
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "sec-websocket-protocol": "tutti.v1",
+        "sec-websocket-protocol": subprotocol,
         ...headers,
       },
     });
@@ -167,7 +174,7 @@ const ofTheTransport: readonly BadWorker[] = [
     name: "bytes that are no WebSocket frames",
     allowed: coded,
     async visit(target, dice) {
-      const socket = new WebSocket(target.url, "tutti.v1", { headers: { authorization: `Bearer ${target.token}` } });
+      const socket = new WebSocket(target.url, subprotocol, { headers: { authorization: `Bearer ${target.token}` } });
       socket.on("error", () => {});
       socket.on("upgrade", (response) => {
         // A frame with a reserved opcode or bit, or without a mask, in front of anything.

@@ -1,4 +1,11 @@
-import { FramedConnection, type ToCoordinator, type ToWorker, withChecksums, workerCodec } from "@tutti/core/wire";
+import {
+  FramedConnection,
+  subprotocol,
+  type ToCoordinator,
+  type ToWorker,
+  withChecksums,
+  workerCodec,
+} from "@tutti/core/wire";
 import { WebSocket } from "ws";
 
 export interface Target {
@@ -40,7 +47,7 @@ export class Visitor {
     });
   }
 
-  static open(target: Target, protocol = "tutti.v1"): Promise<Visitor> {
+  static open(target: Target, protocol: string = subprotocol): Promise<Visitor> {
     const socket = new WebSocket(target.url, protocol === "" ? [] : protocol, {
       headers: { authorization: `Bearer ${target.token}` },
     });

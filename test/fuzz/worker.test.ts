@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { subprotocol } from "@tutti/core/wire";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
 import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
@@ -26,7 +27,7 @@ afterAll(() => prepared.close());
 /** Lets a worker process connect, again and again; `treat` is told how often it has. */
 async function lobby(treat: (caller: Caller, visit: number) => void | Promise<void>): Promise<string> {
   const http = createServer();
-  const sockets = new WebSocketServer({ server: http, handleProtocols: () => "tutti.v1" });
+  const sockets = new WebSocketServer({ server: http, handleProtocols: () => subprotocol });
   let visit = 0;
   sockets.on("connection", (socket) => {
     const caller = new Caller(socket);

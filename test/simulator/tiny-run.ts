@@ -55,6 +55,7 @@ export function tinyRun(shards: number, clip: boolean, compress?: GradientRoundi
         rowsOf(0, plan.shardShapes()[0]!.samples, (row) => row),
       ),
     ],
+    placed: [],
     batches: {
       read: async (step) => {
         const batch = plan.at(step);

@@ -1,24 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { isRunning, resultOf, TuttiProcess, temporaryFolder, trained } from "./tutti-process.ts";
+import { childrenOf, isRunning, resultOf, TuttiProcess, temporaryFolder, trained } from "./tutti-process.ts";
 
 const runFile = "test/fixtures/blobs.ts";
-
-/** Processes whose parent is `pid` (Linux). */
-function childrenOf(pid: number): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((child) => {
-      try {
-        return readFileSync(`/proc/${child}/stat`, "utf8")
-          .replace(/^.*\) \S /, "")
-          .startsWith(`${pid} `);
-      } catch {
-        return false; // it has ended meanwhile
-      }
-    });
-}
 
 test("commits every step once, with the same bits, when workers are killed during the run", async () => {
   const undisturbed = await trained([runFile, "--workers", "1", "--out", temporaryFolder()]);

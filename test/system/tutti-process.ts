@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -123,3 +123,19 @@ export const isRunning = (pid: number): boolean => {
     return false;
   }
 };
+
+/** Processes whose parent is `pid` (Linux). */
+export function childrenOf(pid: number): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => {
+      try {
+        return readFileSync(`/proc/${child}/stat`, "utf8")
+          .replace(/^.*\) \S /, "")
+          .startsWith(`${pid} `);
+      } catch {
+        return false; // it has ended meanwhile
+      }
+    });
+}

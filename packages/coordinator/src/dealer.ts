@@ -136,7 +136,7 @@ export class Dealer {
       const prepared = shard(index);
       if (prepared === undefined || member.batches.has(key)) continue;
       member.batches.add(key);
-      const { program, firstPosition, bytes } = prepared;
+      const { program, firstPosition, dataset, bytes } = prepared;
       const header = {
         type: "batch",
         generation: this.#parts.generation,
@@ -144,6 +144,7 @@ export class Dealer {
         shard: index,
         program,
         firstPosition,
+        ...(dataset === undefined ? {} : { dataset }),
       } as const;
       if (bytes.byteLength <= this.#parts.inlineBytes) member.send({ ...header, payloadBytes: 0, inline: bytes });
       else member.send({ ...header, payloadBytes: bytes.byteLength }, bytes);

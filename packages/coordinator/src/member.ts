@@ -16,6 +16,8 @@ export class Member {
   pid = 0;
   lanes = 1;
   numericClass = "";
+  /** Fingerprints of the data sets that it has for itself, by name. */
+  data: ReadonlyMap<string, string> = new Map();
   lastHeardMs: number;
   /** Smoothed shards per second per training lease; undefined until measured. */
   shardsPerSecond: number | undefined;

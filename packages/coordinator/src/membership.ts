@@ -104,6 +104,7 @@ export class Membership {
           member.host = message.host;
           member.lanes = message.lanes;
           member.pid = message.pid;
+          member.data = new Map(message.data?.map(({ name, fingerprint }) => [name, fingerprint]));
           member.state = "loading";
           this.#events.hello(member);
           return;

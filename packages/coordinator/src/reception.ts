@@ -38,6 +38,11 @@ export class Reception {
 
   welcome(member: Member): void {
     const { run, generation, membership, chunkFloats, inlineBytes } = this.#parts;
+    const lacking = run.placed.map(({ name, fingerprint }) => otherData(name, fingerprint, member)).find(Boolean);
+    if (lacking !== undefined) {
+      this.#refuse(member, "DATA_DIFFERS", lacking);
+      return;
+    }
     const { programs, layout, updated, canaries } = run;
     member.send({
       type: "welcome",
@@ -72,8 +77,7 @@ export class Reception {
     this.#numericClass = pinned;
     if (pinned !== numericClass) {
       const reason = `its arithmetic differs (numeric class ${numericClass.slice(0, 12)}; the run is pinned to ${pinned.slice(0, 12)}): use machines of one CPU family with the same engine version`;
-      this.#parts.emit({ type: "worker", event: "refused", id, host, lanes, reason });
-      member.dismiss("NUMERIC_CLASS", reason, false);
+      this.#refuse(member, "NUMERIC_CLASS", reason);
       return;
     }
     if (this.#parts.active().length >= this.#parts.maxWorkers) {
@@ -110,10 +114,25 @@ export class Reception {
     this.#parts.emit({ type: "worker", event: "standby", id, host, lanes, reason });
   }
 
+  #refuse(member: Member, code: "DATA_DIFFERS" | "NUMERIC_CLASS", reason: string): void {
+    const { id, host, lanes } = member;
+    this.#parts.emit({ type: "worker", event: "refused", id, host, lanes, reason });
+    member.dismiss(code, reason, false);
+  }
+
   #admit(member: Member): void {
     const { id, host, lanes } = member;
     member.state = "active";
     this.#parts.emit({ type: "worker", event: "joined", id, host, lanes });
     this.#parts.admitted(member);
   }
+}
+
+/** Why a member cannot read a data set for itself; undefined if it can. */
+function otherData(name: string, fingerprint: string, { data }: Member): string | undefined {
+  const found = data.get(name);
+  if (found === fingerprint) return undefined;
+  if (found === undefined)
+    return `workers of this run read "${name}" for themselves, and this one has no data set of that name: start it with --data ${name}=FILE; the coordinator's has the fingerprint ${fingerprint}`;
+  return `its data set "${name}" has the fingerprint ${found}, the coordinator's ${fingerprint}: give it the coordinator's file, with all its columns under the same names`;
 }

@@ -3,7 +3,7 @@ import { type Figures, named } from "@tutti/core/metrics";
 import type { CompiledOptimizer, EarlyStopping } from "@tutti/core/optim";
 import type { FlatLayout, RunningStatistics, ShardProgram } from "@tutti/core/step";
 
-/** One shard's rows, packed as its program's manifest says. */
+/** One shard's rows, packed as its program's manifest says, or their numbers. */
 export interface PreparedShard {
   readonly program: string;
   readonly samples: number;
@@ -11,6 +11,8 @@ export interface PreparedShard {
   readonly firstPosition: number;
   /** Owned by the coordinator from now on. */
   readonly bytes: Uint8Array;
+  /** The data set that workers read for themselves; `bytes` are then the numbers of its rows, uint32. */
+  readonly dataset?: string;
 }
 
 /** The data of one step, cut into shards. */
@@ -55,6 +57,8 @@ export interface TrainingRun {
   readonly metrics: readonly SumMetric[];
   /** What a worker computes to show its numeric class: the same for every run of this definition. At least one. */
   readonly canaries: readonly PreparedShard[];
+  /** Data sets that workers read for themselves: a worker without them, or with others, is refused. */
+  readonly placed: readonly { readonly name: string; readonly fingerprint: string }[];
   readonly batches: {
     /** @param step from 0. */
     read(step: number): Promise<PreparedBatch>;

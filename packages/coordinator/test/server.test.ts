@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
+import { subprotocol } from "@tutti/core/wire";
 import { expect, onTestFinished, test } from "vitest";
 import { networkOf } from "../src/connection-guard.ts";
 import { type ServerOptions, serve } from "../src/server.ts";
@@ -35,7 +36,7 @@ function upgrade(port: number, headers: Readonly<Record<string, string>>): Promi
         upgrade: "websocket",
         "sec-websocket-version": "13",
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "sec-websocket-protocol": "tutti.v1",
+        "sec-websocket-protocol": subprotocol,
         ...headers,
       },
     });
@@ -146,7 +147,7 @@ test("keeps a connection whose handshake is over", async () => {
         upgrade: "websocket",
         "sec-websocket-version": "13",
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "sec-websocket-protocol": "tutti.v1",
+        "sec-websocket-protocol": subprotocol,
       },
     });
     asked.on("upgrade", (_response, upgraded: Socket) => {

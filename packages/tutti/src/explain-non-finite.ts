@@ -35,10 +35,13 @@ async function computeAlone(
   baseDirectory: string,
   { step, parameters }: StateView,
 ): Promise<{ text: string; rows: readonly number[] }> {
-  const whole = await prepareRun(definition, baseDirectory);
+  const whole = await prepareRun(definition, baseDirectory, { placement: "coordinator" });
   const { samples } = whole.compiled.plan.at(step);
   await whole.close();
-  const single = await prepareRun(definition, baseDirectory, { shards: whole.compiled.plan.batchSize });
+  const single = await prepareRun(definition, baseDirectory, {
+    shards: whole.compiled.plan.batchSize,
+    placement: "coordinator",
+  });
   const arena = new Arena();
   const lane = await inlineLane({ arena });
   try {

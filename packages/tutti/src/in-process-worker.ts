@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Coordinator } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
+import type { Dataset } from "@tutti/core/data";
 import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import type { ComputeMemory } from "@tutti/core/kernels";
 import { connectionPair } from "@tutti/core/wire";
@@ -15,6 +16,7 @@ export async function inProcessWorker(
   coordinator: Coordinator,
   memory: ComputeMemory,
   lanesCount: number,
+  data: ReadonlyMap<string, Dataset>,
   log: (line: string) => void,
 ): Promise<() => Promise<void>> {
   const { arena } = memory;
@@ -35,6 +37,7 @@ export async function inProcessWorker(
       node: process.version,
     },
     log,
+    data,
   });
   coordinator.accept(coordinatorEnd);
   const parted = worker.run();

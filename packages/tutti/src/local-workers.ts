@@ -1,12 +1,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { DataPlaces } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
 
 export interface LocalWorkersOptions {
   readonly url: string;
   readonly token: string;
   readonly lanes: number;
+  /** Data sets that they read for themselves. */
+  readonly data: DataPlaces;
   readonly log: (line: string) => void;
   /** True once the run has ended, when workers end by themselves. */
   readonly isOver: () => boolean;
@@ -62,11 +65,17 @@ export class LocalWorkers {
   }
 
   #start(place: string, failures: number): void {
-    const { url, token, lanes, log, failed, isOver } = this.#options;
+    const { url, token, lanes, data, log, failed, isOver } = this.#options;
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
     const child = fork(entry, [], {
-      env: { ...process.env, TUTTI_URL: url, TUTTI_TOKEN: token, TUTTI_LANES: String(lanes) },
+      env: {
+        ...process.env,
+        TUTTI_URL: url,
+        TUTTI_TOKEN: token,
+        TUTTI_LANES: String(lanes),
+        TUTTI_DATA: JSON.stringify(data),
+      },
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       detached: false,
     });

@@ -1,6 +1,5 @@
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
 import {
-  bytesOf,
   checkSampleWeights,
   type Dataset,
   type EvaluationPlan,
@@ -8,7 +7,7 @@ import {
   paddedTo,
   samplingWeights,
 } from "@tutti/core/data";
-import { packedCollects, packedColumns } from "@tutti/core/engine";
+import { packedCollects, readColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import {
   type CompiledMetric,
@@ -23,10 +22,14 @@ import {
 } from "@tutti/core/run";
 import type { ShardProgram } from "@tutti/core/step";
 
+import { placedData } from "./placed-data.ts";
+
 /** A run whose data is open and whose programs are built. */
 export interface PreparedRun {
   readonly compiled: CompiledRun;
   readonly run: TrainingRun;
+  /** Open data sets by the names that workers know them by, where these read them for themselves; none otherwise. */
+  readonly placed: ReadonlyMap<string, Dataset>;
   close(): Promise<void>;
 }
 
@@ -37,7 +40,11 @@ export interface PreparedRun {
 export async function prepareRun(
   definition: RunDefinition,
   baseDirectory: string,
-  options: CompileOptions & { readonly maxSteps?: number | undefined } = {},
+  options: CompileOptions & {
+    readonly maxSteps?: number | undefined;
+    /** As the run says (the default), or rows are read here whatever it says. */
+    readonly placement?: "coordinator";
+  } = {},
 ): Promise<PreparedRun> {
   const open: Dataset[] = [];
   const close = async (): Promise<void> => {
@@ -49,7 +56,7 @@ export async function prepareRun(
     open.push(trainData);
     const validationData = await validation?.open({ baseDirectory });
     if (validationData !== undefined) open.push(validationData);
-    const { maxSteps, ...compileOptions } = options;
+    const { maxSteps, placement = definition.plain.placement, ...compileOptions } = options;
     const { sampling } = definition.plain;
     const datasets = {
       train: trainData,
@@ -59,7 +66,11 @@ export async function prepareRun(
     const compiled = compileRun(definition, datasets, compileOptions);
     if (compiled.training.isWeighted) await checkSampleWeights(trainData, "data.train");
     if (compiled.evaluation?.isWeighted) await checkSampleWeights(validationData!, "data.validation");
-    return { compiled, run: await trainingRun(compiled, trainData, validationData, maxSteps), close };
+    const placed =
+      placement === "workers"
+        ? await placedData(compiled, { train: trainData, validation: validationData })
+        : new Map<string, Dataset>();
+    return { compiled, run: await trainingRun(compiled, trainData, validationData, placed, maxSteps), placed, close };
   } catch (error) {
     await close();
     throw error;
@@ -70,16 +81,19 @@ async function trainingRun(
   compiled: CompiledRun,
   train: Dataset,
   validation: Dataset | undefined,
+  placed: ReadonlyMap<string, Dataset>,
   maxSteps: number | undefined,
 ): Promise<TrainingRun> {
   const { plan, training, evaluation } = compiled;
-  const readEvaluation = (shard: number): Promise<PreparedShard> => {
+  const evaluationRows = (shard: number, read: typeof readShard): Promise<PreparedShard> => {
     const span = evaluation!.plan.shards[shard]!;
-    return readShard(evaluation!, validation!, span, (sample) => span.lo + sample);
+    return read(evaluation!, validation!, span, (sample) => span.lo + sample);
   };
+  const readTraining = placed.has("train") ? numbersOf("train") : readShard;
+  const readEvaluation = placed.has("validation") ? numbersOf("validation") : readShard;
   const evaluationProgram = (shard: number): ShardProgram => programOf(evaluation!, evaluation!.plan.shards[shard]!);
   const canaries = [await largestTraining(compiled, train)];
-  if (evaluation !== null) canaries.push(await readEvaluation(largestShard(evaluation.plan)));
+  if (evaluation !== null) canaries.push(await evaluationRows(largestShard(evaluation.plan), readShard));
   return {
     id: compiled.digest, // the same after a resume: workers that are waiting know it again
     definitionDigest: compiled.digest,
@@ -98,13 +112,14 @@ async function trainingRun(
     totalSteps: Math.min(compiled.totalSteps, maxSteps ?? Number.POSITIVE_INFINITY),
     metrics: training.metrics.map(sumMetric),
     canaries,
+    placed: [...placed].map(([name, { fingerprint }]) => ({ name, fingerprint })),
     batches: {
       read: async (step) => {
         const batch = plan.at(step);
         const shards: PreparedShard[] = [];
         for (const { lo, hi } of batch.shards) {
           const rowOf = (sample: number): number => plan.row(batch.epoch, batch.firstPosition + lo + sample);
-          shards.push(await readShard(training, train, { lo, hi, paddedTo: batch.paddedTo }, rowOf));
+          shards.push(await readTraining(training, train, { lo, hi, paddedTo: batch.paddedTo }, rowOf));
         }
         return { epoch: batch.epoch, samples: batch.samples, shards };
       },
@@ -117,7 +132,7 @@ async function trainingRun(
             samples: evaluation.plan.datasetSize,
             metrics: evaluation.metrics.map(sumMetric),
             isDue: (step) => step % evaluation.everySteps === 0,
-            read: readEvaluation,
+            read: (shard) => evaluationRows(shard, readEvaluation),
             collectBytes: (shard) => packedCollects(evaluationProgram(shard)).totalBytes,
             finishCollected: (blocks) =>
               finishCollected(
@@ -147,24 +162,21 @@ async function readShard(
   rowOf: (sample: number) => number,
 ): Promise<PreparedShard> {
   const program = programOf(mode, shard);
-  const { offsets, totalBytes } = packedColumns(program);
-  const bytes = new Uint8Array(totalBytes);
-  const columns = program.columns.map(({ name, dtype, shape }, i) => {
-    const offset = offsets[i]!;
-    const end = offsets[i + 1] ?? totalBytes;
-    const byteLength = shape.reduce((product, size) => product * size, bytesOf(dtype));
-    if (offset + byteLength > end) throw new TuttiError("INTERNAL", `column ${name} does not fit its place`);
-    return { name, dtype, shape, offset, byteLength };
-  });
   const rows = Float64Array.from({ length: program.samples }, (_, sample) => rowOf(sample));
-  await paddedTo(dataset, shard.paddedTo).read(
-    rows,
-    Object.fromEntries(
-      columns.map(({ name, offset, byteLength }) => [name, bytes.subarray(offset, offset + byteLength)]),
-    ),
-  );
-  checkColumns(program, { samples: program.samples, bytes, columns }, (sample) => rows[sample]!);
-  return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes };
+  const packed = await readColumns(program, paddedTo(dataset, shard.paddedTo), rows);
+  checkColumns(program, packed, (sample) => rows[sample]!);
+  return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes: packed.bytes };
+}
+
+/** In place of the rows their numbers, by which workers read them. */
+function numbersOf(name: string): typeof readShard {
+  return async (mode, _, shard, rowOf) => {
+    const program = programOf(mode, shard);
+    const numbers = new DataView(new ArrayBuffer(4 * program.samples));
+    for (let sample = 0; sample < program.samples; sample++) numbers.setUint32(4 * sample, rowOf(sample), true);
+    const bytes = new Uint8Array(numbers.buffer);
+    return { program: program.id, samples: program.samples, firstPosition: shard.lo, dataset: name, bytes };
+  };
 }
 
 /** The first rows, at the largest shape of a training shard: long enough for any row. */

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { Coordinator, type Server, serve } from "@tutti/coordinator";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
+import type { DataPlaces } from "@tutti/core/data";
 import { engineNotice } from "@tutti/core/engine";
 import type { RunEvent } from "@tutti/core/events";
 import { computeMemory } from "@tutti/core/kernels";
@@ -12,6 +13,7 @@ import { inProcessWorker } from "./in-process-worker.ts";
 import { LocalWorkers } from "./local-workers.ts";
 import type { Observer } from "./observers.ts";
 import { OutputDirectory } from "./output-directory.ts";
+import { localPlaces } from "./placed-data.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { freshStart, startFrom } from "./starting-point.ts";
 import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
@@ -138,12 +140,14 @@ async function runTraining(
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
     }
     if (workers > 0) {
-      const local = await localWorkers(lanes, coordinator, accept, log);
+      const { places, remove } = await localPlaces(prepared.placed);
+      closing.push(remove);
+      const local = await localWorkers(lanes, places, coordinator, accept, log);
       closing.push(local.close);
       children = local.children;
       children.start(workers);
     }
-    if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, log));
+    if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
       throw await explainNonFinite(error, definition, baseDirectory, coordinator.view);
     });
@@ -161,6 +165,7 @@ async function runTraining(
 /** Where worker processes of this machine will run: a server on loopback that nobody else can join. */
 async function localWorkers(
   lanes: number,
+  data: DataPlaces,
   coordinator: Coordinator,
   accept: (connection: Parameters<Coordinator["accept"]>[0]) => void,
   log: (line: string) => void,
@@ -171,6 +176,7 @@ async function localWorkers(
     url: server.url,
     token,
     lanes,
+    data,
     log,
     isOver: () => coordinator.isOver,
     failed: (error) => coordinator.fail(error),

@@ -22,8 +22,9 @@ const mostShardsOfLease = 65_536;
  */
 export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
   readonly #known: KnownRun;
-  /** Bytes of rows by program id. */
-  readonly #rowBytes = new Map<string, number>();
+  /** Bytes of rows by program id, and of their numbers. */
+  readonly #rowBytes = new Map<string, { readonly rows: number; readonly numbers: number }>();
+  #datasets: readonly string[] = [];
   #hasGreeted = false;
   #welcome: MessageOf<ToWorker, "welcome"> | undefined;
   #isOver = false;
@@ -39,7 +40,9 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
   }
 
   sent(message: ToCoordinator): void {
-    if (message.type === "hello") this.#hasGreeted = true;
+    if (message.type !== "hello") return;
+    this.#hasGreeted = true;
+    this.#datasets = message.data?.map(({ name }) => name) ?? [];
   }
 
   received(message: ToWorker): void {
@@ -58,11 +61,17 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
         this.#program(message, this.#welcome);
         return;
       case "canary":
-        this.#rows(message.program, message.payloadBytes);
+        this.#rows(message.program, message.payloadBytes, "rows");
         return;
       case "batch":
         if (message.inline !== undefined && message.payloadBytes !== 0) throw broken("rows in a header and behind it");
-        this.#rows(message.program, message.inline?.byteLength ?? message.payloadBytes);
+        if (message.dataset !== undefined && !this.#datasets.includes(message.dataset))
+          throw broken(`rows of "${message.dataset}", which this worker does not have`);
+        this.#rows(
+          message.program,
+          message.inline?.byteLength ?? message.payloadBytes,
+          message.dataset === undefined ? "rows" : "numbers",
+        );
         return;
       case "parameters":
         checkChunk(message, message.payloadBytes, this.#welcome.parameterFloats, this.#welcome.chunkFloats);
@@ -112,11 +121,11 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
     if ((this.#known.manifests.get(id) ?? text) !== text)
       throw broken(`program ${id.slice(0, 12)} is not what it was before`);
     this.#known.manifests.set(id, text);
-    this.#rowBytes.set(id, packedColumns(manifest).totalBytes);
+    this.#rowBytes.set(id, { rows: packedColumns(manifest).totalBytes, numbers: 4 * manifest.samples });
   }
 
-  #rows(program: string, bytes: number): void {
-    const expected = this.#rowBytes.get(program);
+  #rows(program: string, bytes: number, what: "rows" | "numbers"): void {
+    const expected = this.#rowBytes.get(program)?.[what];
     if (expected === undefined) throw broken(`rows for program ${program.slice(0, 12)}, which it did not send`);
     if (bytes !== expected) throw broken(`${bytes} bytes of rows, its program takes ${expected}`);
   }

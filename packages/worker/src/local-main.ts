@@ -1,9 +1,10 @@
 // Entry of a worker process that `tutti train` starts on its own machine: what to join comes in the environment, and
 // the IPC channel closes when the parent is gone.
+import type { DataPlaces } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
 import { runWorker } from "./run-worker.ts";
 
-const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1" } = process.env;
+const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1", TUTTI_DATA: data = "{}" } = process.env;
 const leaving = new AbortController();
 // Ctrl-C reaches the whole process group: the parent finishes its step, and this worker is needed for it.
 process.on("SIGINT", () => {});
@@ -14,7 +15,14 @@ process.on("disconnect", () => {
 });
 try {
   const log = (line: string): void => console.error(line);
-  const { code, message } = await runWorker({ url, token, lanes: Number(lanes), signal: leaving.signal, log });
+  const { code, message } = await runWorker({
+    url,
+    token,
+    lanes: Number(lanes),
+    data: JSON.parse(data) as DataPlaces,
+    signal: leaving.signal,
+    log,
+  });
   if (code === "DRAINED" && process.connected)
     process.send?.({ code, message }, undefined, undefined, () => process.disconnect());
   else if (process.connected) process.disconnect();

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
+import { type DataPlaces, openPlaces } from "@tutti/core/data";
 import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import { computeMemory } from "@tutti/core/kernels";
@@ -19,6 +20,8 @@ export interface RunWorkerOptions {
   readonly ca?: string | undefined;
   /** How long to keep trying to reach a coordinator, at first and after losing it. */
   readonly retryForMs?: number;
+  /** Data sets that this worker has for itself: relative paths start from the working directory. */
+  readonly data?: DataPlaces;
   readonly signal?: AbortSignal;
   readonly log: (message: string) => void;
 }
@@ -39,6 +42,8 @@ const mostBrokenMemberships = 5;
  */
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { url, token, ca, signal, log, retryForMs = 30_000 } = options;
+  // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
+  const data = await openPlaces(options.data ?? {}, { baseDirectory: process.cwd() });
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
   const known = new KnownRun();
@@ -75,6 +80,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
             node: process.version,
           },
           log,
+          data,
         });
         const leave = (): void => worker.leave("interrupted");
         signal?.addEventListener("abort", leave);
@@ -101,12 +107,14 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
     }
   } finally {
     if (!isHung) await lanes.close(); // it waits for what is computing
+    for (const dataset of data.values()) await dataset.close();
   }
 }
 
 function errorCodeOf(
   code: string,
 ):
+  | "DATA_DIFFERS"
   | "LANE_HUNG"
   | "QUARANTINED"
   | "NUMERIC_CLASS"
@@ -116,6 +124,7 @@ function errorCodeOf(
   | "GRAPH_INVALID"
   | "INTERNAL" {
   switch (code) {
+    case "DATA_DIFFERS":
     case "LANE_HUNG":
     case "NUMERIC_CLASS":
     case "QUARANTINED":

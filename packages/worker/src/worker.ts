@@ -1,11 +1,13 @@
 import type { Clock } from "@tutti/core/clock";
 import { SumsPacking } from "@tutti/core/compression";
+import type { Dataset } from "@tutti/core/data";
 import { type Lanes, type NodeResult, packedCollects, type ShardInput } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram, TreeNode } from "@tutti/core/step";
 import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import type { BatchStore } from "./batch-store.ts";
 import type { Parameters } from "./parameters.ts";
+import { PlacedRows } from "./placed-rows.ts";
 import type { WorkerMemory } from "./worker-memory.ts";
 
 type Welcome = MessageOf<ToWorker, "welcome">;
@@ -36,6 +38,8 @@ export interface WorkerParts {
     readonly node: string;
   };
   readonly log: (message: string) => void;
+  /** The data sets that this worker has for itself, by name; stays the caller's to close. */
+  readonly data?: ReadonlyMap<string, Dataset>;
 }
 
 /** How a worker's membership ended. */
@@ -66,6 +70,7 @@ interface Computation {
 export class Worker {
   readonly #parts: WorkerParts;
   readonly #batches: BatchStore;
+  readonly #placed: PlacedRows;
   readonly #programs = new Map<string, ShardProgram>();
   readonly #canaries: { program: string; address: number }[] = [];
   readonly #computing = new Map<Computation, Promise<void>>();
@@ -87,6 +92,7 @@ export class Worker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#batches = parts.memory.batches;
+    this.#placed = new PlacedRows(parts.data ?? new Map(), this.#batches);
     this.#packing = new SumsPacking(undefined, parts.memory);
     let resolve: (parting: Parting) => void = () => {};
     const promise = new Promise<Parting>((settle) => {
@@ -104,7 +110,8 @@ export class Worker {
       closed: (reason, error) =>
         this.#part(this.#farewell ?? { kind: "lost", code: error?.code ?? "CONNECTION_LOST", message: reason }),
     });
-    connection.send({ type: "hello", protocol: protocolVersion, lanes: lanes.count, ...identity });
+    const data = [...(this.#parts.data ?? [])].map(([name, { fingerprint }]) => ({ name, fingerprint }));
+    connection.send({ type: "hello", protocol: protocolVersion, lanes: lanes.count, ...identity, data });
     return this.#parting.promise;
   }
 
@@ -140,16 +147,14 @@ export class Worker {
         return;
       }
       case "batch":
-        this.#batches.put(
-          message.round,
-          message.shard,
-          message.program,
-          message.firstPosition,
-          message.inline ?? payload ?? new Uint8Array(0),
-        );
+        this.#takeRows(message, message.inline ?? payload ?? new Uint8Array(0));
         return;
       case "lease":
-        this.#compute(message);
+        this.#placed.whenRead(
+          message,
+          () => this.#compute(message),
+          (error) => this.#failed(message, error),
+        );
         return;
       case "update":
         this.#stage(message, payload);
@@ -244,6 +249,12 @@ export class Worker {
       .catch((error) => this.#giveUp(error));
   }
 
+  #takeRows(message: MessageOf<ToWorker, "batch">, bytes: Uint8Array): void {
+    const { round, shard, program, firstPosition, dataset } = message;
+    if (dataset === undefined) this.#batches.put(round, shard, program, firstPosition, bytes);
+    else this.#placed.read({ round, shard, program: this.#program(program), firstPosition, dataset, numbers: bytes });
+  }
+
   #compute(lease: Lease): void {
     const { step, version, address } = lease.average ? this.#store.average : this.#store.current;
     const position = { generation: lease.generation, round: lease.round, step: lease.step, lo: lease.lo, hi: lease.hi };
@@ -274,15 +285,19 @@ export class Worker {
         else this.#upload(position, shards, result);
       })
       .catch((error: unknown) => {
-        if (computation.isVoid || this.#isGone) return;
-        const { code, message } = error instanceof TuttiError ? error : { code: "INTERNAL", message: String(error) };
-        this.#parts.connection.send({ type: "failed", ...position, code, message });
+        if (!computation.isVoid) this.#failed(lease, error);
       })
       .finally(() => {
         this.#computing.delete(computation);
         if (this.#endingRounds.has(lease.round)) this.#releaseRound(lease.round);
       });
     this.#computing.set(computation, computed);
+  }
+
+  #failed({ generation, round, step, lo, hi }: Lease, error: unknown): void {
+    if (this.#isGone) return;
+    const { code, message } = error instanceof TuttiError ? error : { code: "INTERNAL", message: String(error) };
+    this.#parts.connection.send({ type: "failed", generation, round, step, lo, hi, code, message });
   }
 
   /** Announces the node with its scalars, then sends its sums chunk by chunk, straight from the lanes' buffer. */
@@ -366,6 +381,7 @@ export class Worker {
 
   /** Rows go back to the pool once nothing computes from them. */
   #releaseRound(round: number): void {
+    this.#placed.forget(round);
     let isBusy = false;
     for (const computation of this.#computing.keys()) {
       if (computation.round !== round) continue;
@@ -394,6 +410,7 @@ export class Worker {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#heartbeat?.cancel();
+    this.#placed.forgetAll();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
     const drained = Promise.allSettled(this.#computing.values()).then(() => {
       this.#batches.clear();
@@ -422,5 +439,11 @@ export class Worker {
 }
 
 function isRefusal(code: string): boolean {
-  return code === "NUMERIC_CLASS" || code === "QUARANTINED" || code === "PROTOCOL" || code === "UNAUTHORIZED";
+  return (
+    code === "NUMERIC_CLASS" ||
+    code === "DATA_DIFFERS" ||
+    code === "QUARANTINED" ||
+    code === "PROTOCOL" ||
+    code === "UNAUTHORIZED"
+  );
 }

@@ -16,9 +16,14 @@ export interface Dataset {
    */
   read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void>;
   close(): Promise<void>;
+  /** Files that hold exactly these columns and rows, by absolute paths; undefined where there are none. */
+  readonly place?: DataPlace | undefined;
   /** Present where rows hold sequences of different lengths; `columns` and `read` then pad to the last of `padTo`. */
   readonly sequences?: Sequences;
 }
+
+/** The files of a data set: one that holds all columns (.safetensors, .npz), or one for each column (.npy, idx). */
+export type DataPlace = string | Readonly<Record<string, string>>;
 
 /** The rows of a data set that has sequences of different lengths, seen at one length. */
 export interface Sequences {
@@ -51,18 +56,29 @@ export function contiguousColumn(type: ColumnType, bytes: Uint8Array): StoredCol
 }
 
 /** A dataset over columns in memory, which it keeps without a copy: the caller must not change them any more. */
-export async function memoryDataset(size: number, stored: Readonly<Record<string, StoredColumn>>): Promise<Dataset> {
+export async function memoryDataset(
+  size: number,
+  stored: Readonly<Record<string, StoredColumn>>,
+  place?: DataPlace,
+): Promise<Dataset> {
   const columns = Object.entries(stored).map(([name, { type, chunks }]) => [name, { type, pieces: () => chunks }]);
-  return new MemoryDataset(size, stored, await fingerprintOf(size, Object.fromEntries(columns)));
+  return new MemoryDataset(size, stored, await fingerprintOf(size, Object.fromEntries(columns)), place);
 }
 
 class MemoryDataset implements Dataset {
   readonly size: number;
   readonly columns: ColumnTypes;
   readonly fingerprint: string;
+  readonly place: DataPlace | undefined;
   readonly #stored: ReadonlyMap<string, StoredColumn>;
 
-  constructor(size: number, stored: Readonly<Record<string, StoredColumn>>, fingerprint: string) {
+  constructor(
+    size: number,
+    stored: Readonly<Record<string, StoredColumn>>,
+    fingerprint: string,
+    place: DataPlace | undefined,
+  ) {
+    this.place = place;
     this.size = size;
     this.fingerprint = fingerprint;
     this.#stored = new Map(Object.entries(stored));

@@ -4,6 +4,7 @@ import { bytesPerSample, type ColumnType, type ColumnTypes } from "./column.ts";
 import {
   type ColumnBytes,
   contiguousColumn,
+  type DataPlace,
   type Dataset,
   fingerprintOf,
   memoryDataset,
@@ -40,12 +41,13 @@ export const defaultMemoryBytes = 256 * 1024 * 1024;
  * `memoryBytes` together; of the others only the rows that a batch needs are read, by position. Reads the files once for the
  * fingerprint. The handles are the data set's from now on, also when this throws DATA_INVALID for a file that ends too soon.
  *
- * @param columns in the order that the data set shall have.
+ * @param columns in the order that the data set shall have. @param place files that hold just these rows, if there are any.
  */
 export async function fileDataset(
   size: number,
   columns: Readonly<Record<string, FileColumn>>,
   memoryBytes: number,
+  place?: DataPlace,
 ): Promise<Dataset> {
   try {
     const resident = residentColumns(size, columns, memoryBytes);
@@ -58,7 +60,7 @@ export async function fileDataset(
     }
     if (resident.size === Object.keys(columns).length) {
       await closeAll(columns);
-      return memoryDataset(size, inMemory);
+      return memoryDataset(size, inMemory, place);
     }
     return new FileDataset({
       size,
@@ -66,6 +68,7 @@ export async function fileDataset(
       memory: await memoryDataset(size, inMemory),
       columns,
       resident,
+      place,
     });
   } catch (error) {
     await closeAll(columns);
@@ -143,6 +146,7 @@ interface FileDatasetParts {
   readonly memory: Dataset;
   readonly columns: Readonly<Record<string, FileColumn>>;
   readonly resident: ReadonlySet<string>;
+  readonly place: DataPlace | undefined;
 }
 
 /** Rows that lie closer than this in a file are read together. */
@@ -153,11 +157,13 @@ class FileDataset implements Dataset {
   readonly size: number;
   readonly columns: ColumnTypes;
   readonly fingerprint: string;
+  readonly place: DataPlace | undefined;
   readonly #parts: FileDatasetParts;
 
   constructor(parts: FileDatasetParts) {
     this.size = parts.size;
     this.fingerprint = parts.fingerprint;
+    this.place = parts.place;
     this.columns = Object.fromEntries(Object.entries(parts.columns).map(([name, { type }]) => [name, type]));
     this.#parts = parts;
   }

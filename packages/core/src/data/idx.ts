@@ -47,6 +47,7 @@ export function idx<const Files extends Readonly<Record<string, string>>>(
 
 async function openIdx(files: Readonly<Record<string, string>>, context: OpenContext): Promise<Dataset> {
   const stored: Record<string, StoredColumn> = {};
+  const paths: Record<string, string> = {};
   let first: { size: number; given: string } | undefined;
   for (const [name, path] of Object.entries(files)) {
     const file = dataFile(context.baseDirectory, path);
@@ -60,8 +61,9 @@ async function openIdx(files: Readonly<Record<string, string>>, context: OpenCon
       );
     }
     stored[name] = contiguousColumn(type, bytes);
+    paths[name] = file.resolved;
   }
-  return memoryDataset(first!.size, stored);
+  return memoryDataset(first!.size, stored, paths);
 }
 
 interface IdxContent {

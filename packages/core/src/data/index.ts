@@ -42,8 +42,9 @@ export {
   type Scalar,
 } from "./column.ts";
 export type { CsvColumn, CsvOptions } from "./csv-options.ts";
-export { type Dataset, paddedTo, type Sequences } from "./dataset.ts";
+export { type DataPlace, type Dataset, paddedTo, type Sequences } from "./dataset.ts";
 export type { FileNames } from "./files.ts";
+export { type DataPlaces, openPlaces, parsePlaces } from "./places.ts";
 export type { Row, RowColumn } from "./rows.ts";
 export { checkSampleWeights, sampleWeightColumn } from "./sample-weights.ts";
 export {
@@ -53,6 +54,7 @@ export {
   type WeightedSamplingOptions,
   weightedSampling,
 } from "./sampling.ts";
+export { saveDataset } from "./save.ts";
 export { scalarColumn, valuesOf } from "./scalar-column.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";

@@ -36,11 +36,17 @@ export function npy<const Files extends Readonly<Record<string, FileNames>>>(
 
 async function openNpy(files: Readonly<Record<string, FileNames>>, context: OpenContext): Promise<Dataset> {
   const columns: Record<string, FileColumn> = {};
+  const paths = new Map<string, readonly string[]>();
   const opened: OpenFile[] = [];
   try {
     for (const [name, names] of Object.entries(files)) {
       const parts: ColumnPart[] = [];
-      for (const file of await findFiles(context.baseDirectory, names)) {
+      const found = await findFiles(context.baseDirectory, names);
+      paths.set(
+        name,
+        found.map(({ resolved }) => resolved),
+      );
+      for (const file of found) {
         const start = await openStart(file, mostHeaderBytes);
         opened.push(start.open);
         parts.push(partOf(file, start));
@@ -52,7 +58,9 @@ async function openNpy(files: Readonly<Record<string, FileNames>>, context: Open
     for (const open of opened) await open.close();
     throw error;
   }
-  return fileDataset(commonRows(columns), columns, context.memoryBytes ?? defaultMemoryBytes);
+  const isWhole = [...paths.values()].every(({ length }) => length === 1);
+  const place = isWhole ? Object.fromEntries([...paths].map(([name, [path]]) => [name, path!])) : undefined;
+  return fileDataset(commonRows(columns), columns, context.memoryBytes ?? defaultMemoryBytes, place);
 }
 
 function partOf(file: DataFile, { open, fileBytes, start }: StartOfFile): ColumnPart {

@@ -37,10 +37,11 @@ async function openSafetensors(
   context: OpenContext,
 ): Promise<Dataset> {
   const opened: OpenFile[] = [];
+  const files = await findFiles(context.baseDirectory, names);
   let joined: Readonly<Record<string, FileColumn>>;
   try {
     const parts = new Map<string, ColumnPart[]>();
-    for (const file of await findFiles(context.baseDirectory, names)) {
+    for (const file of files) {
       const start = await openStart(file, 8);
       opened.push(start.open);
       const found = await partsOf(file, start, columns);
@@ -57,7 +58,8 @@ async function openSafetensors(
     for (const open of opened) await open.close();
     throw error;
   }
-  return fileDataset(commonRows(joined), joined, context.memoryBytes ?? defaultMemoryBytes);
+  const place = files.length === 1 && columns === undefined ? files[0]!.resolved : undefined;
+  return fileDataset(commonRows(joined), joined, context.memoryBytes ?? defaultMemoryBytes, place);
 }
 
 type Found = readonly (readonly [column: string, part: ColumnPart])[];

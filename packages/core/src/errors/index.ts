@@ -11,6 +11,7 @@ export const errorCodes = {
   CHECKPOINT_INVALID: "a checkpoint file is missing, damaged, cut off or of another format",
   CHECKPOINT_WRITE_FAILED: "a checkpoint could not be written; the ones before it are untouched",
   CONNECTION_LOST: "a connection to a coordinator or worker failed or was closed by the other side",
+  DATA_DIFFERS: "a worker that reads a run's data for itself lacks a data set or has another than the coordinator",
   DATA_INVALID: "a data file holds a value that cannot be read as declared",
   DATA_MISSING: "a data file or a column does not exist",
   DEFINITION_CHANGED: "the run to resume was defined otherwise",

@@ -275,8 +275,9 @@ function recordOf(
   const programs = modes.flatMap((mode) =>
     [...mode.programs].map(([key, program]) => [`${program.mode}/${key}`, program.id] as const),
   );
+  const { placement: _, ...plain } = plainData(definition.plain); // who reads the rows makes no other run
   return {
-    ...plainData(definition.plain),
+    ...plain,
     shards,
     model: JSON.parse(JSON.stringify(Object.fromEntries(model))),
     parameters: tree.parameters.map(({ path }) => path),

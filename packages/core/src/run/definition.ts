@@ -34,6 +34,11 @@ export interface StepResult {
 
 export interface RunOptions<Columns extends ColumnTypes> {
   readonly data: { readonly train: DataSource<Columns>; readonly validation?: DataSource<NoInfer<Columns>> };
+  /**
+   * Who reads the rows of a batch: the coordinator, which pushes them (the default), or every worker for itself, from its
+   * own copy of the files (`tutti worker --data`); then only row numbers travel. Changes no bit of the result.
+   */
+  readonly placement?: "coordinator" | "workers";
   /** One module, or several under names, which then begin the parameters' names. */
   readonly model: Model;
   /** Traced once for training and once for evaluation; must be a pure function of its arguments. */
@@ -109,6 +114,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
   const epochs = rest.epochs ?? (rest.steps === undefined ? 1 : null);
   const everyEpochs = rest.validation?.everyEpochs ?? (rest.validation?.everySteps === undefined ? 1 : null);
   const plain = checkPlain({
+    placement: "coordinator",
     seed: 0,
     shards: null,
     lastBatch: "train",

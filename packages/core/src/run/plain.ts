@@ -25,6 +25,7 @@ export interface SamplingOptions {
 /** Every value of a run that is plain data, defaults filled in: what `--set` reaches and the definition digest covers. */
 export interface PlainDefinition {
   readonly data: { readonly train: PlainObject; readonly validation: PlainObject | null };
+  readonly placement: "coordinator" | "workers";
   readonly optimizer: OptimizerDefinition;
   readonly batchSize: number | "all";
   /** One of `epochs` and `steps` is null. */
@@ -73,6 +74,7 @@ const samplingSchema = v.strictObject({
 
 const schemas = {
   data: v.strictObject({ train: plainObject, validation: v.nullable(plainObject) }),
+  placement: v.picklist(["coordinator", "workers"], '"coordinator" or "workers"'),
   batchSize: v.custom<number | "all">(
     (value) => value === "all" || (isInteger(value) && value >= 1),
     'a positive integer or "all"',

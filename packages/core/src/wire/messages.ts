@@ -3,7 +3,7 @@ import type { ProgramManifest } from "../step/shard-program.ts";
 import { printable } from "./printable.ts";
 
 /** Version of this protocol; also in the WebSocket subprotocol name. Any change of a message raises it. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 export const subprotocol = `tutti.v${protocolVersion}`;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -88,6 +88,8 @@ const toWorker = [
     shard: count,
     program: hex,
     firstPosition: count,
+    /** The worker's own data set to read; the payload is then the row numbers, uint32. */
+    dataset: v.exactOptional(identifier),
     payloadBytes: count,
     inline: v.exactOptional(bytes),
   }),
@@ -124,6 +126,8 @@ const toCoordinator = [
     node: shown(255),
     /** Identity of this worker process, kept when it reconnects. */
     instance: identifier,
+    /** The data sets that it has for itself. */
+    data: v.exactOptional(v.pipe(v.array(v.object({ name: identifier, fingerprint: hex })), v.maxLength(64))),
   }),
   v.object({ type: v.literal("ready"), numericClass: hex }),
   v.object({

@@ -11,6 +11,7 @@ const callersFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BAD_OPTION",
   "BAD_RUN_FILE",
   "CHECKPOINT_INVALID",
+  "DATA_DIFFERS",
   "DATA_INVALID",
   "DATA_MISSING",
   "DEFINITION_CHANGED",

@@ -37,13 +37,21 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           requiresArg: true,
           describe: "Certificates (PEM file) to trust for wss:// instead of the system's",
         })
+        .option("data", {
+          type: "string",
+          array: true,
+          nargs: 1,
+          default: [] as string[],
+          defaultDescription: "none",
+          describe: "A data set to read for itself where the run says so: train=train.safetensors; repeatable",
+        })
         .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),
     async (args) => {
       const { work } = await import("../work.ts");
       const { readText, readToken } = await import("../secrets.ts");
-      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa } = args;
+      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data } = args;
       const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
-      await work({ url, lanes, retryForMs: retry * 1000, json, token: readToken(tokenFile), ca }, output);
+      await work({ url, lanes, retryForMs: retry * 1000, json, token: readToken(tokenFile), ca, data }, output);
     },
   );
 }

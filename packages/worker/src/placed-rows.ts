@@ -1,0 +1,79 @@
+import type { Dataset } from "@tutti/core/data";
+import { readColumns } from "@tutti/core/engine";
+import { TuttiError } from "@tutti/core/errors";
+import type { ShardProgram } from "@tutti/core/step";
+import type { BatchStore } from "./batch-store.ts";
+
+/** A shard whose rows this worker reads for itself. */
+export interface PlacedShard {
+  readonly round: number;
+  readonly shard: number;
+  readonly program: ShardProgram;
+  readonly firstPosition: number;
+  readonly dataset: string;
+  /** Of its rows, uint32, little-endian. */
+  readonly numbers: Uint8Array;
+}
+
+/** Reads rows from the worker's own data sets into the store; a lease waits until those of its shards are there. */
+export class PlacedRows {
+  readonly #datasets: ReadonlyMap<string, Dataset>;
+  readonly #batches: BatchStore;
+  /** What is being read or could not be, by round and shard. */
+  readonly #readings = new Map<number, Map<number, Promise<void>>>();
+
+  constructor(datasets: ReadonlyMap<string, Dataset>, batches: BatchStore) {
+    this.#datasets = datasets;
+    this.#batches = batches;
+  }
+
+  read(placed: PlacedShard): void {
+    const readings = this.#readings.get(placed.round) ?? new Map<number, Promise<void>>();
+    this.#readings.set(placed.round, readings);
+    if (readings.has(placed.shard)) return;
+    const reading = this.#read(placed, readings);
+    reading.catch(() => {}); // the lease that needs it says so
+    readings.set(placed.shard, reading);
+  }
+
+  /** Calls `then` once the rows of a lease's shards are there: at once where nothing is being read; never after `forget`. */
+  whenRead(
+    { round, lo, hi }: { readonly round: number; readonly lo: number; readonly hi: number },
+    then: () => void,
+    failed: (error: unknown) => void,
+  ): void {
+    const readings = this.#readings.get(round);
+    if (readings === undefined) {
+      then();
+      return;
+    }
+    const needed = [...readings].flatMap(([shard, reading]) => (shard >= lo && shard < hi ? [reading] : []));
+    const ifWanted = (action: () => void): void => {
+      if (this.#readings.get(round) === readings) action();
+    };
+    Promise.all(needed).then(
+      () => ifWanted(then),
+      (error: unknown) => ifWanted(() => failed(error)),
+    );
+  }
+
+  /** The round is over. */
+  forget(round: number): void {
+    this.#readings.delete(round);
+  }
+
+  forgetAll(): void {
+    this.#readings.clear();
+  }
+
+  async #read(placed: PlacedShard, readings: Map<number, Promise<void>>): Promise<void> {
+    const { round, shard, program, firstPosition, dataset: name, numbers } = placed;
+    const dataset = this.#datasets.get(name);
+    if (dataset === undefined) throw new TuttiError("PROTOCOL", `this worker has no data set "${name}"`);
+    const view = new DataView(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+    const rows = Uint32Array.from({ length: program.samples }, (_, i) => view.getUint32(4 * i, true));
+    const { bytes } = await readColumns(program, dataset, rows);
+    // The round may have ended meanwhile: nobody would free what is put now.
+    if (this.#readings.get(round) === readings) this.#batches.put(round, shard, program.id, firstPosition, bytes);
+  }
+}
