@@ -83,6 +83,7 @@ test("splits the wall time of every step into parts that add up to it", async ()
       "dataMs",
       "downloadMs",
       "reduceMs",
+      "stragglerMs",
       "updateMs",
       "uploadMs",
       "waitMs",

@@ -323,9 +323,9 @@ export class Coordinator {
 
   async #nextBatch(): Promise<PreparedBatch> {
     this.#phases.start();
-    const waitingSince = this.#clock.now();
+    const waitingSinceMs = this.#clock.now();
     const batch = await this.#life.orFailure(this.#ahead.batch ?? this.#run.batches.read(this.#generations.step));
-    this.#phases.add("data", this.#clock.now() - waitingSince);
+    this.#phases.waited("data", waitingSinceMs);
     return batch;
   }
 
@@ -340,6 +340,7 @@ export class Coordinator {
   /** @returns undefined when it was given up, and is owed: the run is stopping, and nobody is left to compute. */
   async #validate(): Promise<Validation | undefined> {
     const { step } = this.#generations;
+    this.#phases.interrupt();
     const { event, round } = await this.#validator.validate(this.#nextRound++, step, () => this.#isDeserted);
     this.#ledger.add(round);
     if (event === undefined) {

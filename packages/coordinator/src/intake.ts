@@ -57,7 +57,7 @@ export class Intake {
         member.leasesAnswered++;
         member.measure(round.number, message.hi - message.lo, message.computeMs, this.#parts.clock.now());
       }
-      this.#parts.phases.announced();
+      if (round instanceof StepRound) this.#parts.phases.announced(member.id);
       this.#parts.phases.run("reduce", () => round.result(member, message, payload));
     } else if (round instanceof StepRound) {
       this.#parts.phases.run("reduce", () => round.partial(member, message, payload));

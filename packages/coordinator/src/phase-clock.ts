@@ -3,31 +3,47 @@ import type { TimeSplit } from "@tutti/core/events";
 
 export type Phase = "data" | "reduce" | "update" | "download";
 
+/** A moment, and what had been done by then in all phases. */
+interface Mark {
+  readonly atMs: number;
+  readonly busyMs: number;
+}
+
 /**
  * Splits a step's wall time into exclusive parts. What the coordinator does itself is measured where it happens, nested
- * parts counted once; what it waits for is told apart by the last answer: how long it took to compute, then to arrive.
+ * parts counted once; what it waits for is told apart by the last answers: how long they took to compute, then to arrive.
+ * A step begins where the one before ended, so that nothing in between is lost.
  */
 export class PhaseClock {
   readonly #clock: Clock;
+  readonly #onSpan: ((phase: Phase, beginMs: number, endMs: number) => void) | undefined;
   #startedMs = 0;
+  #endedMs: number | undefined;
   #spans: Record<Phase, number> = { data: 0, reduce: 0, update: 0, download: 0 };
   #stack: { phase: Phase; sinceMs: number }[] = [];
-  #dealtMs = 0;
-  #busyAtDealMs = 0;
-  #resultMs = 0;
-  #busyAtResultMs = 0;
-  #completeMs = 0;
-  #busyAtCompleteMs = 0;
+  #dealt: Mark = { atMs: 0, busyMs: 0 };
+  /** When each worker announced its last answer so far. */
+  readonly #announced = new Map<string, Mark>();
+  #completed: Mark = { atMs: 0, busyMs: 0 };
 
-  constructor(clock: Clock) {
+  /** @param onSpan is told of everything that is measured, inner phases first; times are of the clock. */
+  constructor(clock: Clock, onSpan?: (phase: Phase, beginMs: number, endMs: number) => void) {
     this.#clock = clock;
+    this.#onSpan = onSpan;
   }
 
+  /** A step begins: where the last one ended, if nothing else has been done since. */
   start(): void {
-    this.#startedMs = this.#clock.now();
+    this.#startedMs = this.#endedMs ?? this.#clock.now();
+    this.#endedMs = undefined;
     this.#spans = { data: 0, reduce: 0, update: 0, download: 0 };
-    this.#dealtMs = this.#resultMs = this.#completeMs = this.#startedMs;
-    this.#busyAtDealMs = this.#busyAtResultMs = this.#busyAtCompleteMs = 0;
+    this.#announced.clear();
+    this.#dealt = this.#completed = { atMs: this.#startedMs, busyMs: 0 };
+  }
+
+  /** Something that is no part of a step follows, such as a validation: the next step begins when `start` is called. */
+  interrupt(): void {
+    this.#endedMs = undefined;
   }
 
   /** Runs `work` and counts its time as `phase`, less what it spends in phases of its own. */
@@ -44,57 +60,73 @@ export class PhaseClock {
       this.#spans[phase] += end - own.sinceMs;
       this.#stack.pop();
       if (outer !== undefined) outer.sinceMs = end;
+      this.#onSpan?.(phase, now, end);
     }
   }
 
-  /** Adds time spent waiting for a phase's input. */
-  add(phase: Phase, ms: number): void {
-    this.#spans[phase] += ms;
+  /** The time since then was spent waiting for a phase's input. */
+  waited(phase: Phase, sinceMs: number): void {
+    const now = this.#clock.now();
+    this.#spans[phase] += now - sinceMs;
+    this.#onSpan?.(phase, sinceMs, now);
   }
 
   /** The first lease is out. */
   dealt(): void {
-    this.#dealtMs = this.#clock.now();
-    this.#busyAtDealMs = this.#busy();
+    this.#dealt = this.#mark();
   }
 
-  /** An answer was announced: its computing is over, its sums are still on the way. */
-  announced(): void {
-    this.#resultMs = this.#clock.now();
-    this.#busyAtResultMs = this.#busy();
+  /** A worker announced an answer: its computing is over, its sums are still on the way. */
+  announced(worker: string): void {
+    this.#announced.set(worker, this.#mark());
   }
 
   /** The last sums are in. */
   complete(): void {
-    this.#completeMs = this.#clock.now();
-    this.#busyAtCompleteMs = this.#busy();
+    this.#completed = this.#mark();
   }
 
   /** Ends the step. @param computeMs what the last announced answer took to compute, by its worker's clock. */
-  split(computeMs: number): { wallMs: number; time: TimeSplit } {
-    const wallMs = this.#clock.now() - this.#startedMs;
-    const untilResult = this.#resultMs - this.#dealtMs - (this.#busyAtResultMs - this.#busyAtDealMs);
-    const upload = this.#completeMs - this.#resultMs - (this.#busyAtCompleteMs - this.#busyAtResultMs);
-    const compute = Math.max(0, Math.min(computeMs, untilResult));
-    const uploadMs = Math.max(0, upload);
-    const waitMs = Math.max(0, wallMs - this.#busy() - compute - uploadMs);
+  split(computeMs: number): { startedMs: number; wallMs: number; time: TimeSplit } {
+    const nowMs = this.#clock.now();
+    this.#endedMs = nowMs;
+    const wallMs = nowMs - this.#startedMs;
+    const marks = [...this.#announced.values()];
+    const first = marks.reduce((a, b) => (b.atMs < a.atMs ? b : a), marks[0] ?? this.#dealt);
+    const last = marks.reduce((a, b) => (b.atMs > a.atMs ? b : a), first);
+    const stragglerMs = idleBetween(first, last);
+    const uploadMs = idleBetween(last, this.#completed);
+    const compute = Math.min(Math.max(0, computeMs - stragglerMs), idleBetween(this.#dealt, first));
     const { data, reduce, update, download } = this.#spans;
     return {
+      startedMs: this.#startedMs,
       wallMs,
       time: {
         dataMs: data,
         computeMs: compute,
+        stragglerMs,
         uploadMs,
         reduceMs: reduce,
         updateMs: update,
         downloadMs: download,
-        waitMs,
+        waitMs: Math.max(0, wallMs - this.#busy() - compute - stragglerMs - uploadMs),
       },
     };
+  }
+
+  #mark(): Mark {
+    const atMs = this.#clock.now();
+    const underWay = this.#stack.at(-1);
+    return { atMs, busyMs: this.#busy() + (underWay === undefined ? 0 : atMs - underWay.sinceMs) };
   }
 
   #busy(): number {
     const { data, reduce, update, download } = this.#spans;
     return data + reduce + update + download;
   }
+}
+
+/** Time between two moments in which nothing was measured. */
+function idleBetween(from: Mark, to: Mark): number {
+  return Math.max(0, to.atMs - from.atMs - (to.busyMs - from.busyMs));
 }

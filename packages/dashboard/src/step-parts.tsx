@@ -3,7 +3,8 @@ import { duration, percent } from "./format.ts";
 import type { RunView } from "./run-view.ts";
 
 const parts: readonly (readonly [keyof TimeSplit, string])[] = [
-  ["computeMs", "Computing (slowest answer)"],
+  ["computeMs", "Computing (quickest worker)"],
+  ["stragglerMs", "The slowest worker's longer computing"],
   ["uploadMs", "Its sums on the way"],
   ["dataMs", "Reading and handing out rows"],
   ["reduceMs", "Adding sums"],

@@ -15,6 +15,7 @@ export class StepTotals {
   readonly phaseMs: Record<StepPhase, number> = {
     dataMs: 0,
     computeMs: 0,
+    stragglerMs: 0,
     uploadMs: 0,
     reduceMs: 0,
     updateMs: 0,

@@ -39,7 +39,8 @@ export class SyntheticRun {
       wallMs,
       time: {
         dataMs: 0.04 * wallMs,
-        computeMs: 0.6 * wallMs,
+        computeMs: 0.5 * wallMs,
+        stragglerMs: 0.1 * wallMs,
         uploadMs: 0.12 * wallMs,
         reduceMs: 0.06 * wallMs,
         updateMs: 0.05 * wallMs,

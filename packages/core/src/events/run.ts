@@ -1,7 +1,11 @@
 /** Where the time of a step went, exclusive parts in milliseconds that add up to the step's wall time. */
 export interface TimeSplit {
+  /** Waiting for rows, and handing them out. */
   readonly dataMs: number;
+  /** Until the quickest worker had computed its share. */
   readonly computeMs: number;
+  /** From then until the slowest had. */
+  readonly stragglerMs: number;
   readonly uploadMs: number;
   readonly reduceMs: number;
   readonly updateMs: number;
