@@ -4,6 +4,7 @@ import type { ShardProgram } from "../step/shard-program.ts";
 import { type Block, BufferPool } from "./buffer-pool.ts";
 import type { Lane } from "./lane.ts";
 import type { Lanes, NodeResult, NodeTask } from "./lanes.ts";
+import type { NearLane } from "./near-lane.ts";
 import { type EngineFailure, failureOf, type Piece, type PieceOutcome } from "./piece.ts";
 import { type ProgramBuffers, programBuffers, TaskPlan } from "./task-plan.ts";
 
@@ -15,7 +16,10 @@ interface Waiting {
   readonly finish: (outcome: PieceOutcome) => void;
 }
 
-/** Waking a thread and being woken by it takes 0.1 ms, more on busy machines: less work than this is not split. */
+/**
+ * Waking a thread and being woken by it takes 0.1 ms, more on busy machines: less work than this is not split, and is done
+ * in the calling thread where there is a lane for it.
+ */
 const leastLaneMs = 0.25;
 
 /** Deals pieces to lanes: a lane that becomes free takes the piece that has waited longest. */
@@ -26,14 +30,17 @@ export class LaneSet implements Lanes {
   readonly #idle: Lane[];
   readonly #pool: BufferPool;
   readonly #loading = new Map<string, Promise<void>>();
+  readonly #near: NearLane | undefined;
   readonly #programs = new Map<string, ProgramBuffers>();
+  readonly #loaded = new Map<string, ShardProgram>();
   /** How long a shard took the last time, by program. */
   readonly #shardMs = new Map<string, number>();
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: Waiting[] = [];
   #closed: Promise<void> | undefined;
 
-  constructor(arena: Arena, lanes: readonly Lane[]) {
+  constructor(arena: Arena, lanes: readonly Lane[], near?: NearLane) {
+    this.#near = near;
     this.count = lanes.length;
     this.#arena = arena;
     this.#lanes = lanes;
@@ -65,6 +72,7 @@ export class LaneSet implements Lanes {
     const loads = await Promise.allSettled(this.#lanes.map((lane) => lane.load(program)));
     for (const load of loads) if (load.status === "rejected") throw load.reason;
     this.#programs.set(program.id, buffers);
+    this.#loaded.set(program.id, program);
   }
 
   async #compute(task: NodeTask): Promise<NodeResult> {
@@ -74,7 +82,8 @@ export class LaneSet implements Lanes {
     const abort = (): void => this.#cancel(plan);
     task.abort?.addEventListener("abort", abort, { once: true });
     const startMs = performance.now();
-    const outcomes = await Promise.all(plan.pieces.map((node) => this.#queue(plan, () => plan.piece(node))));
+    const outcomes = await (this.#computeNear(task, plan) ??
+      Promise.all(plan.pieces.map((node) => this.#queue(plan, () => plan.piece(node)))));
     const computeMs = performance.now() - startMs;
     task.abort?.removeEventListener("abort", abort);
 
@@ -92,6 +101,20 @@ export class LaneSet implements Lanes {
       released = true;
     };
     return { sums: plan.sums, scalars, collects: plan.collects, computeMs, release };
+  }
+
+  /** Undefined where the task is too large, or not to be done here. */
+  #computeNear(task: NodeTask, plan: TaskPlan): Promise<PieceOutcome[]> | undefined {
+    const near = this.#near;
+    const [node] = plan.pieces;
+    if (near === undefined || node === undefined) return undefined;
+    if (this.#workMs(task) >= leastLaneMs) {
+      near.reset();
+      return undefined;
+    }
+    const ids = new Set([...task.shards.values()].map(({ programId }) => programId));
+    const programs = [...ids].flatMap((id) => this.#loaded.get(id) ?? []);
+    return near.use(programs, async (lane) => [await this.#run(lane, () => plan.piece(node))]);
   }
 
   #queue(plan: TaskPlan, make: Waiting["make"]): Promise<PieceOutcome> {
@@ -130,12 +153,17 @@ export class LaneSet implements Lanes {
   }
 
   /** As many lanes as have work worth waking a thread for, going by the last time; the bits do not depend on it. */
-  #lanesFor({ node, shards }: NodeTask): number {
+  #lanesFor(task: NodeTask): number {
+    return Math.max(1, Math.min(this.count, Math.floor(this.#workMs(task) / leastLaneMs)));
+  }
+
+  /** What the task took the last time, on one lane; infinite the first time. */
+  #workMs({ node, shards }: NodeTask): number {
     let workMs = 0;
     for (let shard = node.lo; shard < node.hi; shard++) {
       workMs += this.#shardMs.get(shards.get(shard)?.programId ?? "") ?? Number.POSITIVE_INFINITY;
     }
-    return Math.max(1, Math.min(this.count, Math.floor(workMs / leastLaneMs)));
+    return workMs;
   }
 
   /** Pieces that wait are dropped; those that run stop before their next shard. */
@@ -148,7 +176,7 @@ export class LaneSet implements Lanes {
 
   async #drainAndClose(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
-    await Promise.all(this.#lanes.map((lane) => lane.close()));
+    await Promise.all([...this.#lanes, ...(this.#near === undefined ? [] : [this.#near])].map((lane) => lane.close()));
   }
 
   #track<Result>(work: Promise<Result>): Promise<Result> {

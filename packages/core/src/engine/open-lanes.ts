@@ -3,6 +3,7 @@ import type { Arena } from "../memory/index.ts";
 import { Executor } from "./executor.ts";
 import { LaneSet } from "./lane-set.ts";
 import type { Lanes } from "./lanes.ts";
+import { NearLane } from "./near-lane.ts";
 import { disableTelemetry, loadEngine } from "./runtime.ts";
 import { ThreadLane } from "./thread-lane.ts";
 
@@ -12,7 +13,10 @@ export interface LanesOptions {
   readonly zeroCopy?: boolean;
 }
 
-/** Starts `count` lanes, each a thread of its own. Throws ENGINE_MISSING, BAD_OPTION. */
+/**
+ * Starts `count` lanes, each a thread of its own. Tasks of less than a quarter of a millisecond are computed in the calling
+ * thread, once they have shown to be that small. Throws ENGINE_MISSING, BAD_OPTION.
+ */
 export async function openLanes({
   arena,
   count,
@@ -30,7 +34,8 @@ export async function openLanes({
     await Promise.all(lanes.map((lane) => lane.close()));
     throw failed.reason;
   }
-  return new LaneSet(arena, lanes);
+  const near = new NearLane(async () => new Executor(await loadEngine(), arena.memory, zeroCopy));
+  return new LaneSet(arena, lanes, near);
 }
 
 /** One lane in the calling thread, which computing blocks, a shard at a time. Throws ENGINE_MISSING. */
