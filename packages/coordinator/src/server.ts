@@ -10,6 +10,8 @@ import {
   maxFrameBytes,
   type PeerRules,
   protocolVersion,
+  type SharedFile,
+  sharedFileHeader,
   subprotocol,
   type ToCoordinator,
   type ToWorker,
@@ -40,6 +42,8 @@ export interface ServerOptions {
   readonly limits?: Partial<ConnectionLimits>;
   /** Makes what a connection's worker is held to; by default `WorkerRules`. */
   readonly rules?: () => PeerRules<ToWorker, ToCoordinator>;
+  /** The file that a worker shares with this process, by what it says in the header `sharedFileHeader`. */
+  readonly sharedFile?: (name: string) => SharedFile | undefined;
 }
 
 export interface Server {
@@ -96,7 +100,9 @@ export async function serve(options: ServerOptions): Promise<Server> {
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       guard.authenticated(request.socket);
-      const connection = new FramedConnection(webSocket, coordinatorCodec(), rules());
+      const name = request.headers[sharedFileHeader];
+      const file = typeof name === "string" ? options.sharedFile?.(name) : undefined;
+      const connection = new FramedConnection(file?.wrap(webSocket) ?? webSocket, coordinatorCodec(), rules());
       if (webSocket.protocol === subprotocol) {
         accept(connection);
         return;

@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { DataPlaces } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
+import { SharedFile } from "@tutti/core/wire";
 
 export interface LocalWorkersOptions {
   readonly url: string;
@@ -17,6 +19,9 @@ export interface LocalWorkersOptions {
   readonly failed: (error: TuttiError) => void;
 }
 
+/** Its place behind standard input, output, error and the IPC channel. */
+const inheritedDescriptor = 4;
+
 const entry = fileURLToPath(import.meta.resolve("@tutti/worker/local"));
 
 /** How often a worker's place is filled again, and how long one must have lived for its end not to count. */
@@ -29,6 +34,8 @@ const healthyMs = 10_000;
 export class LocalWorkers {
   readonly #options: LocalWorkersOptions;
   readonly #children = new Set<ChildProcess>();
+  /** What is shared with the children that live, by the name that they are told. */
+  readonly #sharedFiles = new Map<string, SharedFile>();
   #isClosing = false;
   #nextPlace = 1;
 
@@ -44,6 +51,10 @@ export class LocalWorkers {
   /** Ends a process of ours that makes no progress; another takes its place. */
   kill(pid: number): void {
     for (const child of this.#children) if (child.pid === pid) child.kill("SIGKILL");
+  }
+
+  sharedFile(name: string): SharedFile | undefined {
+    return this.#sharedFiles.get(name);
   }
 
   start(count: number): void {
@@ -68,6 +79,9 @@ export class LocalWorkers {
     const { url, token, lanes, data, log, failed, isOver } = this.#options;
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
+    const file = SharedFile.create();
+    const name = randomUUID();
+    if (file !== undefined) this.#sharedFiles.set(name, file);
     const child = fork(entry, [], {
       env: {
         ...process.env,
@@ -75,8 +89,9 @@ export class LocalWorkers {
         TUTTI_TOKEN: token,
         TUTTI_LANES: String(lanes),
         TUTTI_DATA: JSON.stringify(data),
+        ...(file === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inheritedDescriptor}` }),
       },
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      stdio: ["ignore", "pipe", "pipe", "ipc", file === undefined ? "ignore" : file.descriptor],
       detached: false,
     });
     this.#children.add(child);
@@ -89,6 +104,8 @@ export class LocalWorkers {
     child.on("error", (error) => log(`${place}: ${error.message}`));
     child.on("close", (code, signal) => {
       this.#children.delete(child);
+      this.#sharedFiles.delete(name);
+      file?.close();
       if (this.#isClosing || isOver()) return;
       if (reported?.code === "DRAINED") {
         log(`${place} was drained and is not started again`);

@@ -171,8 +171,9 @@ async function localWorkers(
   log: (line: string) => void,
 ): Promise<{ children: LocalWorkers; close: () => Promise<void> }> {
   const token = randomBytes(32).toString("hex");
-  const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept });
-  const children = new LocalWorkers({
+  const sharedFile = (name: string) => children.sharedFile(name);
+  const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept, sharedFile });
+  const children: LocalWorkers = new LocalWorkers({
     url: server.url,
     token,
     lanes,

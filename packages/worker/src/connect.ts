@@ -3,6 +3,8 @@ import {
   FramedConnection,
   maxFrameBytes,
   type PeerRules,
+  type SharedFile,
+  sharedFileHeader,
   subprotocol,
   type ToCoordinator,
   type ToWorker,
@@ -17,6 +19,8 @@ export interface ConnectOptions {
   /** For wss: certificates (PEM) to trust instead of the system's. */
   readonly ca?: string | undefined;
   readonly rules: PeerRules<ToCoordinator, ToWorker>;
+  /** What this process shares with the coordinator's, and the name the coordinator knows it by. */
+  readonly shared?: { readonly name: string; readonly file: SharedFile } | undefined;
   /** Deadline for TCP, TLS and HTTP. */
   readonly timeoutMs: number;
   /** Deadline for the coordinator's first message. */
@@ -31,7 +35,11 @@ export interface ConnectOptions {
  * Throws UNREACHABLE, UNAUTHORIZED, TLS_FAILED or PROTOCOL.
  */
 export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoordinator, ToWorker>> {
-  const { url, token, ca, timeoutMs } = options;
+  const { url, token, ca, timeoutMs, shared } = options;
+  const headers = {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(shared === undefined ? {} : { [sharedFileHeader]: shared.name }),
+  };
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, subprotocol, {
       handshakeTimeout: timeoutMs,
@@ -41,10 +49,10 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
       autoPong: false, // FramedConnection answers, and counts
       generateMask: (mask) => mask.fill(0),
       ...(ca === undefined ? {} : { ca }),
-      ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+      headers,
     });
     const deadlines = new Deadlines(options);
-    const connection = new FramedConnection(socket, workerCodec(), deadlines);
+    const connection = new FramedConnection(shared?.file.wrap(socket) ?? socket, workerCodec(), deadlines);
     const fail = (error: TuttiError): void => {
       socket.removeAllListeners("error");
       socket.on("error", () => {});

@@ -2,9 +2,14 @@
 // the IPC channel closes when the parent is gone.
 import type { DataPlaces } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
+import { SharedFile } from "@tutti/core/wire";
 import { runWorker } from "./run-worker.ts";
 
 const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1", TUTTI_DATA: data = "{}" } = process.env;
+const { TUTTI_SHARED_FILE: sharedFile } = process.env;
+/** "NAME DESCRIPTOR" of a file that the parent has opened. */
+const [, name, descriptor] = /^(\S+) (\d+)$/.exec(sharedFile ?? "") ?? [];
+const shared = name === undefined ? undefined : { name, file: new SharedFile(Number(descriptor), "child") };
 const leaving = new AbortController();
 // Ctrl-C reaches the whole process group: the parent finishes its step, and this worker is needed for it.
 process.on("SIGINT", () => {});
@@ -20,6 +25,7 @@ try {
     token,
     lanes: Number(lanes),
     data: JSON.parse(data) as DataPlaces,
+    ...(shared === undefined ? {} : { shared }),
     signal: leaving.signal,
     log,
   });

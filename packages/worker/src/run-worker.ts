@@ -7,7 +7,7 @@ import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
-import { connect } from "./connect.ts";
+import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
 import { type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
@@ -22,6 +22,8 @@ export interface RunWorkerOptions {
   readonly retryForMs?: number;
   /** Data sets that this worker has for itself: relative paths start from the working directory. */
   readonly data?: DataPlaces;
+  /** What this process shares with the coordinator's, which started it. */
+  readonly shared?: ConnectOptions["shared"];
   readonly signal?: AbortSignal;
   readonly log: (message: string) => void;
 }
@@ -41,13 +43,13 @@ const mostBrokenMemberships = 5;
  * end by itself and must be made to.
  */
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
-  const { url, token, ca, signal, log, retryForMs = 30_000 } = options;
+  const { url, token, ca, shared, signal, log, retryForMs = 30_000 } = options;
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
   const data = await openPlaces(options.data ?? {}, { baseDirectory: process.cwd() });
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
   const known = new KnownRun();
-  const connectOnce = () => connect({ url, token, ca, rules: new CoordinatorRules(known), ...connectMs });
+  const connectOnce = () => connect({ url, token, ca, shared, rules: new CoordinatorRules(known), ...connectMs });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
   firstConnection.catch(() => {});

@@ -210,7 +210,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   }
 
   #deliver(message: In, payload: Uint8Array | undefined): void {
-    if (this.#handlers === undefined) this.#early.push({ message, payload });
+    if (this.#handlers === undefined) this.#early.push({ message, payload: payload && Uint8Array.from(payload) });
     else this.#handlers.message(message, payload);
   }
 

@@ -5,3 +5,4 @@ export * from "./connection-pair.ts";
 export * from "./messages.ts";
 export * from "./peer-rules.ts";
 export { printable } from "./printable.ts";
+export { SharedFile, type SharedFileEnd, sharedFileHeader } from "./shared-file.ts";
