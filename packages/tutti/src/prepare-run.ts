@@ -1,10 +1,13 @@
 import type { PreparedShard, SumMetric, TrainingRun } from "@tutti/coordinator";
 import {
+  alignedCategories,
+  balancingWeights,
   checkSampleWeights,
   type Dataset,
   type EvaluationPlan,
   type PaddedSpan,
   paddedTo,
+  prepareColumns,
   samplingWeights,
 } from "@tutti/core/data";
 import { packedCollects, readColumns } from "@tutti/core/engine";
@@ -54,14 +57,15 @@ export async function prepareRun(
     const { train, validation } = definition.sources;
     const trainData = await train.open({ baseDirectory });
     open.push(trainData);
-    const validationData = await validation?.open({ baseDirectory });
-    if (validationData !== undefined) open.push(validationData);
+    const ownValidation = await validation?.open({ baseDirectory });
+    if (ownValidation !== undefined) open.push(ownValidation);
+    const validationData = ownValidation && (await alignedCategories(trainData, ownValidation));
     const { maxSteps, placement = definition.plain.placement, ...compileOptions } = options;
-    const { sampling } = definition.plain;
     const datasets = {
       train: trainData,
       validation: validationData,
-      samplingWeights: sampling === null ? undefined : await samplingWeights(trainData, sampling.weights),
+      samplingWeights: await weightsOf(definition, trainData),
+      preparation: await prepareColumns(trainData),
     };
     const compiled = compileRun(definition, datasets, compileOptions);
     if (compiled.training.isWeighted) await checkSampleWeights(trainData, "data.train");
@@ -75,6 +79,12 @@ export async function prepareRun(
     await close();
     throw error;
   }
+}
+
+async function weightsOf({ plain }: RunDefinition, train: Dataset): Promise<Float64Array | undefined> {
+  const { weights, balance } = plain.sampling ?? { weights: null, balance: null };
+  if (balance !== null) return balancingWeights(train, balance);
+  return weights === null ? undefined : samplingWeights(train, weights);
 }
 
 async function trainingRun(

@@ -189,6 +189,6 @@ test("refuses weights that are none before the run starts", async () => {
     sampling: { weights: "w" },
   });
   await expect(train(run)).rejects.toThrow(
-    'sampling.weights: column "w", row 2: expected a weight of at least 0, found -1',
+    'sampling.weights: column "w", row 2: expected a finite weight of at least 0, found -1',
   );
 });

@@ -20,6 +20,36 @@ export interface Dataset {
   readonly place?: DataPlace | undefined;
   /** Present where rows hold sequences of different lengths; `columns` and `read` then pad to the last of `padTo`. */
   readonly sequences?: Sequences;
+  /** Present where rows come from files of named columns (csv, parquet, jsonl). */
+  readonly table?: Table;
+}
+
+/** What is known of rows beyond their values. */
+export interface Table {
+  readonly columns: Readonly<Record<string, TableColumnFacts>>;
+  /** Rows that are not there: they lacked a cell, where that was to leave them out, or had a problem that was collected. */
+  readonly rowsLeftOut: number;
+  /** Where a row (from 0) was read. */
+  locate(row: number): RowPlace;
+}
+
+export interface RowPlace {
+  /** As the user named it. */
+  readonly file: string;
+  /** From 1 in its file, a header not counted. */
+  readonly row: number;
+}
+
+export interface TableColumnFacts {
+  /** Cells that were missing, in rows that are there and in those left out. */
+  readonly missingCells: number;
+  /** The words that the values count, from 0. */
+  readonly categories?: readonly string[];
+  /** The place of the category for words that are none. */
+  readonly unknown?: number;
+  /** What the graph puts in the place of NaN: a number, or a statistic of the training rows. */
+  readonly fill?: number | "mean" | "median";
+  readonly normalize?: "standard" | "minmax";
 }
 
 /** The files of a data set: one that holds all columns (.safetensors, .npz), or one for each column (.npy, idx). */
@@ -147,4 +177,31 @@ export async function fingerprintOf(size: number, columns: Readonly<Record<strin
     }
   }
   return hash.digest("hex");
+}
+
+const rowsPerPiece = 16_384;
+
+/** The same of a data set's rows as they are read; for one without sequences. */
+export function contentFingerprint(dataset: Pick<Dataset, "size" | "columns" | "read">): Promise<string> {
+  const columns = Object.entries(dataset.columns).map(([name, type]) => [
+    name,
+    { type, pieces: () => columnPieces(dataset, name, type) },
+  ]);
+  return fingerprintOf(dataset.size, Object.fromEntries(columns));
+}
+
+async function* columnPieces(
+  dataset: Pick<Dataset, "size" | "read">,
+  name: string,
+  type: ColumnType,
+): AsyncGenerator<Uint8Array> {
+  for (let first = 0; first < dataset.size; first += rowsPerPiece) {
+    const count = Math.min(rowsPerPiece, dataset.size - first);
+    const bytes = new Uint8Array(count * bytesPerSample(type));
+    await dataset.read(
+      Float64Array.from({ length: count }, (_, index) => first + index),
+      { [name]: bytes },
+    );
+    yield bytes;
+  }
 }

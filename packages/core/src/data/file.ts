@@ -30,8 +30,8 @@ export async function openDataFile(file: DataFile): Promise<FileHandle> {
   throw new TuttiError("DATA_INVALID", `${file.given}: expected a file, found a folder or device`, { ...file });
 }
 
-/** The csv parser takes a chunk in one turn of the event loop: a small one lets heartbeats in between. */
-const chunkBytes = 64 * 1024;
+/** A parser takes a chunk in one turn of the event loop: 2 ms at 130 MB/s, so that heartbeats come in between. */
+const chunkBytes = 256 * 1024;
 
 const gzipMagic = [0x1f, 0x8b] as const;
 

@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+// biome-ignore lint/suspicious/noDeprecatedImports: only the overload with options first is
 import { glob, isDynamicPattern } from "tinyglobby";
 import { TuttiError } from "../errors/index.ts";
 import { type DataFile, dataFile } from "./file.ts";

@@ -1,14 +1,18 @@
 import { arrays } from "./arrays.ts";
 import { csv } from "./csv.ts";
 import { idx } from "./idx.ts";
+import { jsonl } from "./jsonl.ts";
 import { npy } from "./npy.ts";
 import { npz } from "./npz.ts";
+import { parquet } from "./parquet.ts";
 import { from } from "./rows.ts";
 import { safetensors } from "./safetensors.ts";
+import { split } from "./split.ts";
 
-/** The data sources of a run file: `data.idx`, `data.csv`, `data.npy`, `data.arrays`, `data.from` and others. */
-export const data = { arrays, csv, from, idx, npy, npz, safetensors } as const;
+/** The data sources of a run file, and `data.split`, which makes two of one. */
+export const data = { arrays, csv, from, idx, jsonl, npy, npz, parquet, safetensors, split } as const;
 
+export { alignedCategories } from "./aligned.ts";
 export type { ColumnArray, SequenceColumn, ShapedColumn } from "./arrays.ts";
 export {
   type BatchPlan,
@@ -41,13 +45,31 @@ export {
   elementsPerSample,
   type Scalar,
 } from "./column.ts";
-export type { CsvColumn, CsvOptions } from "./csv-options.ts";
-export { type DataPlace, type Dataset, paddedTo, type Sequences } from "./dataset.ts";
+export type { CsvOptions } from "./csv-options.ts";
+export {
+  type DataPlace,
+  type Dataset,
+  paddedTo,
+  type RowPlace,
+  type Sequences,
+  type Table,
+  type TableColumnFacts,
+} from "./dataset.ts";
 export type { FileNames } from "./files.ts";
+export type { JsonlOptions } from "./jsonl.ts";
+export type { ParquetOptions } from "./parquet.ts";
 export { type DataPlaces, openPlaces, parsePlaces } from "./places.ts";
+export {
+  type ColumnPreparation,
+  type Preparation,
+  prepareColumns,
+  type Statistics,
+  statisticsOf,
+} from "./preparation.ts";
 export type { Row, RowColumn } from "./rows.ts";
 export { checkSampleWeights, sampleWeightColumn } from "./sample-weights.ts";
 export {
+  balancingWeights,
   type RowOrder,
   type RowSampling,
   samplingWeights,
@@ -58,4 +80,6 @@ export { saveDataset } from "./save.ts";
 export { scalarColumn, valuesOf } from "./scalar-column.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
+export type { SplitOptions, SplitValue } from "./split.ts";
+export type { CategoryColumn, Normalization, NumberColumn, TableColumn, TableColumns } from "./table-options.ts";
 export type { TensorColumns } from "./tensor-columns.ts";

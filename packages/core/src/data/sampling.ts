@@ -35,17 +35,35 @@ const samplingStream = "sampling";
  *   weight that is negative, NaN or infinite, and where no weight is positive or their sum is infinite.
  */
 export async function samplingWeights(dataset: Dataset, column: string): Promise<Float64Array> {
+  requireScalar(dataset, column, "weights");
+  const weights = await scalarColumn(dataset, column);
+  checkWeights(weights, column);
+  return weights;
+}
+
+/**
+ * Weights that draw every class as often as any other: 1 over the number of rows of the row's class. A class is a value of a
+ * scalar column.
+ *
+ * @throws TuttiError BAD_OPTION for a column that does not exist or is no scalar.
+ */
+export async function balancingWeights(dataset: Dataset, column: string): Promise<Float64Array> {
+  requireScalar(dataset, column, "balance");
+  const classes = await scalarColumn(dataset, column);
+  const rows = new Map<number, number>();
+  for (const value of classes) rows.set(value, (rows.get(value) ?? 0) + 1);
+  return classes.map((value) => 1 / rows.get(value)!);
+}
+
+function requireScalar(dataset: Dataset, column: string, option: "weights" | "balance"): void {
   const type = Object.hasOwn(dataset.columns, column) ? dataset.columns[column] : undefined;
   if (type === undefined || type.shape.length > 0) {
     const found = type === undefined ? "no such column" : `shape [${type.shape.join(", ")}]`;
     throw new TuttiError(
       "BAD_OPTION",
-      `sampling.weights: expected a column with one number a row, found for "${column}": ${found}; the training data has ${Object.keys(dataset.columns).join(", ")}`,
+      `sampling.${option}: expected a column with one number a row, found for "${column}": ${found}; the training data has ${Object.keys(dataset.columns).join(", ")}`,
     );
   }
-  const weights = await scalarColumn(dataset, column);
-  checkWeights(weights, column);
-  return weights;
 }
 
 function checkWeights(weights: Float64Array, column: string): void {

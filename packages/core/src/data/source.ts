@@ -34,6 +34,11 @@ export interface OpenContext {
   readonly baseDirectory: string;
   /** Of columns that are kept in memory, for each data set; 256 MiB by default. What does not fit is read from files by position. */
   readonly memoryBytes?: number;
+  /**
+   * Gets what is wrong with single rows, which are then left out, instead of the first one being thrown: for those who
+   * look at data, never for training. Sources of tables heed it.
+   */
+  readonly onProblem?: (problem: TuttiError) => void;
 }
 
 /** The column types of a source: `ColumnsOf<typeof train>`. */

@@ -43,11 +43,8 @@ export class RowSpool {
   }
 
   /** The spooled rows; the spool must not be used afterwards. */
-  async finish(): Promise<Dataset> {
-    const columns = [...this.#columns];
-    if (!columns.some(([, column]) => column.isSpilled)) return memoryDataset(this.#size, this.finishColumns());
-    const files = Object.fromEntries(columns.map(([name, column]) => [name, column.finishFile(this.#size)]));
-    return fileDataset(this.#size, files, this.#memoryBytes);
+  finish(): Promise<Dataset> {
+    return spooledDataset(this.#size, this.#columns, this.#memoryBytes);
   }
 
   /** The same, as columns in memory: for a spool whose `memoryBytes` is infinite. */
@@ -61,20 +58,44 @@ export class RowSpool {
   }
 }
 
-class GrowingColumn {
+/** The rows of columns that grew together, in memory or in temporary files; they must not be used afterwards. */
+export async function spooledDataset(
+  size: number,
+  columns: ReadonlyMap<string, GrowingColumn>,
+  memoryBytes: number,
+): Promise<Dataset> {
+  const all = [...columns];
+  if (!all.some(([, column]) => column.isSpilled)) {
+    return memoryDataset(size, Object.fromEntries(all.map(([name, column]) => [name, column.finish(size)])));
+  }
+  return fileDataset(
+    size,
+    Object.fromEntries(all.map(([name, column]) => [name, column.finishFile(size)])),
+    memoryBytes,
+  );
+}
+
+/** What columns that grow together hold in memory, and may. */
+export interface HeldMemory {
+  bytes: number;
+  readonly memoryBytes: number;
+}
+
+/** One column of unknown length. */
+export class GrowingColumn {
   readonly #type: ColumnType;
   readonly #sampleBytes: number;
   readonly #elementBytes: number;
   readonly #rowsPerChunk: number;
   /** Of all columns of the spool. */
-  readonly #held: { bytes: number; readonly memoryBytes: number };
+  readonly #held: HeldMemory;
   /** Those that are in memory: all, or the ones behind what was written. */
   #chunks: DataView[] = [];
   #written = 0;
   #appended = 0;
   #file: OpenFile | undefined;
 
-  constructor(type: ColumnType, held: { bytes: number; readonly memoryBytes: number }) {
+  constructor(type: ColumnType, held: HeldMemory) {
     this.#type = type;
     this.#held = held;
     this.#sampleBytes = bytesPerSample(type);
@@ -86,10 +107,25 @@ class GrowingColumn {
     return this.#file !== undefined;
   }
 
+  get type(): ColumnType {
+    return this.#type;
+  }
+
+  /**
+   * Puts one element, of the row after the last or of the last one again. @returns undefined, or what was expected instead.
+   */
   put(row: number, element: number, value: Scalar): string | undefined {
     const chunk = this.#chunk(Math.floor(row / this.#rowsPerChunk));
     const offset = (row % this.#rowsPerChunk) * this.#sampleBytes + element * this.#elementBytes;
     return writeScalar(chunk, offset, this.#type.dtype, value);
+  }
+
+  /** Puts NaN into a float column, always with the same bits: they are part of the fingerprint. */
+  putNaN(row: number, element: number): undefined {
+    const chunk = this.#chunk(Math.floor(row / this.#rowsPerChunk));
+    const offset = (row % this.#rowsPerChunk) * this.#sampleBytes + element * this.#elementBytes;
+    if (this.#elementBytes === 4) chunk.setUint32(offset, 0x7fc00000, true);
+    else chunk.setBigUint64(offset, 0x7ff8000000000000n, true);
   }
 
   append(bytes: Uint8Array): void {

@@ -28,6 +28,8 @@ export interface WriteOptions {
   readonly name: string;
   /** Name of the free dimension N when it is not known. */
   readonly samplesName?: string;
+  /** Entries of the model's `metadata_props`. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** IR version that came with each version of ai.onnx (onnx/docs/Versioning.md). */
@@ -95,6 +97,7 @@ class Writer {
         outputs: Object.entries(outputs).map(([output, tensor]) => this.#valueInfo(output, tensor)),
       },
       opsets: [{ domain: "", version: opset }, ...[...this.#domains].map((domain) => ({ domain, version: 1 }))],
+      metadata: Object.entries(this.#options.metadata ?? {}).map(([key, value]) => ({ key, value })),
     });
   }
 

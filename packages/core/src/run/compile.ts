@@ -6,6 +6,7 @@ import {
   type EvaluationPlan,
   evaluationPlan,
   type PlainObject,
+  type Preparation,
   type RowSampling,
   type ShardShape,
   weightedSampling,
@@ -105,8 +106,10 @@ export interface CompiledRun {
 export interface RunDatasets {
   readonly train: Dataset;
   readonly validation?: Dataset | undefined;
-  /** Of the training data, where the run says `sampling`: what `samplingWeights` gives. */
+  /** Of the training data, where the run says `sampling`: what `samplingWeights` or `balancingWeights` gives. */
   readonly samplingWeights?: Float64Array | undefined;
+  /** Of the training data's columns: what `prepareColumns` gives; validation data is prepared by it, too. */
+  readonly preparation?: Preparation | undefined;
 }
 
 export interface CompileOptions {
@@ -127,12 +130,12 @@ export function compileRun(
   options: CompileOptions = {},
 ): CompiledRun {
   const { plain, model } = definition;
-  const { train, validation } = datasets;
+  const { train, validation, preparation = {} } = datasets;
   const tree = moduleTree(model);
   const layout = parameterLayout(tree, plain.freeze);
   if (layout.trainable.entries.length === 0) throw new TuttiError("NO_GRADIENT", "model: has no trainable parameter");
-  const trainingTraces = traceLengths(definition, tree, train, true);
-  const evaluationTraces = traceLengths(definition, tree, validation ?? train, false);
+  const trainingTraces = traceLengths(definition, tree, train, preparation, true);
+  const evaluationTraces = traceLengths(definition, tree, validation ?? train, preparation, false);
   const [trainingTrace, evaluationTrace] = [trainingTraces.main, evaluationTraces.main];
 
   const sampling = samplingOf(definition, datasets);
@@ -175,7 +178,7 @@ export function compileRun(
     optimizer: compileOptimizer(plain.optimizer, layout.trainable),
     rounding:
       plain.compress === null ? undefined : gradientRounding(plain.compress, shards, layout.trainable.totalFloats),
-    inferenceGraph: inferenceGraph(evaluationTrace),
+    inferenceGraph: inferenceGraph(evaluationTrace, columnFacts(train, preparation)),
     evaluationGraph: (samples) => evaluationGraph(evaluationTrace, samples),
     record,
     digest: digestOf(record),
@@ -266,7 +269,7 @@ function checkBest(definition: RunDefinition, evaluation: CompiledRun["evaluatio
 
 function recordOf(
   definition: RunDefinition,
-  { train, validation }: RunDatasets,
+  { train, validation, preparation = {} }: RunDatasets,
   tree: ModuleTree,
   shards: number,
   modes: readonly CompiledMode[],
@@ -283,5 +286,15 @@ function recordOf(
     parameters: tree.parameters.map(({ path }) => path),
     fingerprints: { train: train.fingerprint, validation: validation?.fingerprint ?? null },
     programs: Object.fromEntries(programs),
+    ...(train.table && { columns: columnFacts(train, preparation) }),
   };
+}
+
+/** What whoever runs the model must know of its columns: the words that categories count, and what the graph does to raw values. */
+function columnFacts({ table, columns }: Dataset, preparation: Preparation): PlainObject {
+  const facts = Object.entries(table?.columns ?? {}).map(([name, { categories }]) => {
+    const { dtype, shape } = columns[name]!;
+    return [name, { dtype, shape, ...(categories && { categories }), ...preparation[name] }] as const;
+  });
+  return JSON.parse(JSON.stringify(Object.fromEntries(facts)));
 }

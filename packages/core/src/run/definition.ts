@@ -8,8 +8,10 @@ import type { EarlyStopping, OptimizerDefinition } from "../optim/index.ts";
 import type { InitialWeights } from "../weights/index.ts";
 import { type BestOptions, checkPlain, type PlainDefinition } from "./plain.ts";
 
-/** The columns of a batch as tensors, the first axis counting samples. */
-export type StepColumns<Columns extends ColumnTypes> = { readonly [Name in keyof Columns]: Tensor };
+/** The columns of a batch as tensors, the first axis counting samples; names and dtypes are those of the data source. */
+export type StepColumns<Columns extends ColumnTypes> = {
+  readonly [Name in keyof Columns]: Tensor & { readonly dtype: Columns[Name]["dtype"] };
+};
 
 export interface StepContext {
   /** True in the trace for training, false in the one for evaluation, export and predict. */
@@ -60,8 +62,11 @@ export interface RunOptions<Columns extends ColumnTypes> {
    * Draw rows in proportion to a column of the training data, with replacement by default; an epoch has as many samples as
    * rows unless `samples` says otherwise. By default every row comes once an epoch.
    */
-  readonly sampling?: {
-    readonly weights: keyof NoInfer<Columns> & string;
+  readonly sampling?: (
+    | { readonly weights: keyof NoInfer<Columns> & string }
+    /** A column of classes: each class is drawn as often as any other. */
+    | { readonly balance: keyof NoInfer<Columns> & string }
+  ) & {
     readonly replacement?: boolean;
     readonly samples?: number;
   };

@@ -1,4 +1,5 @@
 import protobuf from "protobufjs/light.js";
+import type { PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { readOnnx, simplify, specialize, writeOnnx } from "../graph/index.ts";
 import type { Trace } from "./trace.ts";
@@ -11,18 +12,23 @@ const evaluationOpset = 23;
 /**
  * The evaluation trace pruned to its `outputs`, as an ONNX model of standard operators with a free dimension N. Parameters
  * are inputs, to be filled by `exportOnnx`. Undefined if the step names no outputs.
+ *
+ * @param columns what is known of the columns: JSON under the key "tutti.columns" of the model's metadata, of those that are
+ *   inputs; none if there are none.
  */
-export function inferenceGraph(trace: Trace): Uint8Array<ArrayBuffer> | undefined {
+export function inferenceGraph(trace: Trace, columns: PlainObject = {}): Uint8Array<ArrayBuffer> | undefined {
   const outputs = Object.entries(trace.outputs);
   if (outputs.length === 0) return undefined;
   const { graph, map } = simplify(
     trace.graph,
     outputs.map(([, tensor]) => tensor),
   );
+  const known = Object.fromEntries(Object.entries(columns).filter(([name]) => graph.inputs.has(name)));
   return writeOnnx(graph, {
     name: "model",
     opset: exportOpset,
     samplesName: "N",
+    ...(Object.keys(known).length > 0 && { metadata: { "tutti.columns": JSON.stringify(known) } }),
     outputs: Object.fromEntries(outputs.map(([name, tensor]) => [name, map[tensor.id]!])),
   });
 }

@@ -14,8 +14,10 @@ export interface BestOptions {
 
 /** Rows drawn by weight, instead of each once an epoch. */
 export interface SamplingOptions {
-  /** Name of a column of the training data: one number of at least 0 a row. */
-  readonly weights: string;
+  /** Name of a column of the training data: one number of at least 0 a row. One of `weights` and `balance` is null. */
+  readonly weights: string | null;
+  /** Name of a column of classes: a row weighs 1 over the number of rows of its class. */
+  readonly balance: string | null;
   /** true: every position draws anew; false: no row comes twice in an epoch. */
   readonly replacement: boolean;
   /** Samples of an epoch; null: the number of rows. */
@@ -67,7 +69,8 @@ const plainObject = v.custom<PlainObject>(
 );
 
 const samplingSchema = v.strictObject({
-  weights: v.string("the name of a column"),
+  weights: v.optional(v.nullable(v.string("the name of a column")), null),
+  balance: v.optional(v.nullable(v.string("the name of a column")), null),
   replacement: v.optional(v.boolean("true or false"), true),
   samples: v.optional(orNull, null),
 });
@@ -116,6 +119,7 @@ export function checkPlain(found: unknown): PlainDefinition {
   };
   exclusive("", plain, "epochs", "steps");
   exclusive("validation.", plain.validation, "everyEpochs", "everySteps");
+  if (plain.sampling !== null) exclusive("sampling.", plain.sampling, "weights", "balance");
   if (plain.earlyStopping !== null && plain.data.validation === null) {
     throw new TuttiError("BAD_OPTION", "earlyStopping: needs data.validation, which the run does not have");
   }

@@ -1,4 +1,4 @@
-import { type ColumnType, type ColumnTypes, sampleWeightColumn } from "../data/index.ts";
+import { type ColumnType, type ColumnTypes, type Preparation, sampleWeightColumn } from "../data/index.ts";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import { batch, batchAxis, Graph, resolveDim, shapeToString, type Tensor } from "../graph/index.ts";
 import type { Metric } from "../metrics/index.ts";
@@ -6,6 +6,7 @@ import { type ModuleTree, type TraceRecord, traceContext } from "../nn/module-tr
 import type { RunDefinition, StepResult } from "./definition.ts";
 import { locationInside } from "./location.ts";
 import { suggestion } from "./nearest.ts";
+import { prepared } from "./prepared.ts";
 
 /** What a step function built, N unknown. */
 export interface Trace extends TraceRecord {
@@ -22,9 +23,16 @@ export interface Trace extends TraceRecord {
 /**
  * Runs the step function once on symbolic columns and checks what it returns.
  *
+ * @param preparation of columns, which becomes part of the graph: its inputs are raw values.
  * @throws TuttiError with the place in the run file: SHAPE_MISMATCH, MIXES_SAMPLES, BAD_RUN_FILE, DATA_MISSING (a column).
  */
-export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: ColumnTypes, training: boolean): Trace {
+export function traceStep(
+  definition: RunDefinition,
+  tree: ModuleTree,
+  columns: ColumnTypes,
+  preparation: Preparation,
+  training: boolean,
+): Trace {
   const { context, record } = traceContext(tree, training);
   const graph = new Graph(context);
   for (const name of Object.keys(columns)) {
@@ -38,7 +46,7 @@ export function traceStep(definition: RunDefinition, tree: ModuleTree, columns: 
   const tensors = Object.fromEntries(
     Object.entries(columns).map(([name, { dtype, shape }]) => [
       name,
-      graph.input("column", name, { dtype, shape: [batch, ...shape] }),
+      prepared(graph.input("column", name, { dtype, shape: [batch, ...shape] }), shape, preparation[name]),
     ]),
   );
   // What sampling draws rows by is in the batch already.

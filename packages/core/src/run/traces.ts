@@ -1,4 +1,4 @@
-import type { Dataset } from "../data/index.ts";
+import type { Dataset, Preparation } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { sameShape, shapeToString } from "../graph/index.ts";
 import type { ModuleTree } from "../nn/module-tree.ts";
@@ -23,13 +23,14 @@ export function traceLengths(
   definition: RunDefinition,
   tree: ModuleTree,
   { columns, sequences }: Dataset,
+  preparation: Preparation,
   training: boolean,
 ): Traces {
-  const main = traceStep(definition, tree, columns, training);
+  const main = traceStep(definition, tree, columns, preparation, training);
   if (sequences === undefined) return { main, at: () => main };
   const traces = new Map<number | undefined, Trace>();
   for (const length of sequences.lengths) {
-    const trace = traceStep(definition, tree, sequences.paddedTo(length).columns, training);
+    const trace = traceStep(definition, tree, sequences.paddedTo(length).columns, preparation, training);
     requireSameMetrics(main, trace, length);
     requireSameStatistics(main, trace, length);
     traces.set(length, trace);

@@ -214,7 +214,7 @@ test("sampling is a plain value with checks of its own, and decides about epochs
     });
   expect(define(undefined).plain.sampling).toBeNull();
   const definition = define({ weights: "w", samples: 10 });
-  expect(definition.plain.sampling).toEqual({ weights: "w", replacement: true, samples: 10 });
+  expect(definition.plain.sampling).toEqual({ weights: "w", balance: null, replacement: true, samples: 10 });
   const train = await weighted.open({ baseDirectory: "." });
   const weights = await samplingWeights(train, "w");
   const run = compileRun(definition, { train, samplingWeights: weights });
