@@ -18,6 +18,7 @@ export {
   type Predictor,
   predict,
 } from "./predict/predict.ts";
+export type { RemoteHosts } from "./remote-workers.ts";
 export { tensorboard } from "./tensorboard/tensorboard.ts";
 export { type TrainOptions, train } from "./train.ts";
 export type { TrainingHandle, TrainResult } from "./training-handle.ts";

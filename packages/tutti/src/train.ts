@@ -15,6 +15,7 @@ import type { Observer } from "./observers.ts";
 import { OutputDirectory } from "./output-directory.ts";
 import { localPlaces } from "./placed-data.ts";
 import { prepareRun } from "./prepare-run.ts";
+import { type RemoteHosts, RemoteWorkers } from "./remote-workers.ts";
 import { freshStart, startFrom } from "./starting-point.ts";
 import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
 
@@ -38,6 +39,8 @@ export interface TrainOptions {
     readonly token?: string | undefined;
     readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   };
+  /** Also start a worker on each of these machines over SSH; `listen` must be where they can reach it. */
+  readonly hosts?: RemoteHosts;
   /** Workers to wait for before the first step; all local ones by default. */
   readonly startWorkers?: number;
   /** With fewer workers than this no step begins; 1 by default. */
@@ -138,6 +141,8 @@ async function runTraining(
       const server = await serve({ ...listen, accept });
       closing.push(() => server.close());
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
+      if (options.hosts !== undefined)
+        closing.push(remoteWorkers(options.hosts, server, listen.token, coordinator, log));
     }
     if (workers > 0) {
       const { places, remove } = await localPlaces(prepared.placed);
@@ -160,6 +165,28 @@ async function runTraining(
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+/** Starts workers on other machines. Returns how to end them. */
+function remoteWorkers(
+  hosts: RemoteHosts,
+  server: Server,
+  token: string | undefined,
+  coordinator: Coordinator,
+  log: (line: string) => void,
+): () => Promise<void> {
+  const url = new URL(server.url);
+  if (hosts.address !== undefined) url.hostname = hosts.address;
+  const workers = new RemoteWorkers({
+    hosts,
+    url: `${url.protocol}//${url.host}`,
+    token,
+    log,
+    isOver: () => coordinator.isOver,
+    failed: (error) => coordinator.fail(error),
+  });
+  workers.start();
+  return () => workers.close();
 }
 
 /** Where worker processes of this machine will run: a server on loopback that nobody else can join. */

@@ -47,6 +47,14 @@ export function oneText(option: string): (found: unknown) => string | undefined 
   };
 }
 
+/** Reads "gpu1,me@10.0.0.3": names that `ssh` cannot take for options. Throws BAD_OPTION. */
+export function hostNames(found: unknown): readonly string[] | undefined {
+  if (found === undefined) return undefined;
+  const names = typeof found === "string" ? found.split(",") : [];
+  if (names.length > 0 && names.every((name) => /^[A-Za-z0-9_[][\w.@:%[\]-]*$/.test(name))) return names;
+  throw new TuttiError("BAD_OPTION", `--hosts: expected names such as gpu1,me@10.0.0.3, found ${shown(found)}`);
+}
+
 /** Reads "1,2,5". Throws BAD_OPTION. */
 export function numberList(option: string): (found: unknown) => readonly number[] {
   return (found) => {

@@ -1,16 +1,19 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { TuttiError } from "@tutti/core/errors";
 import { tokenFromEnvironment } from "./environment.ts";
 
 /**
- * The secret that coordinator and workers share: from a file, else from TUTTI_TOKEN. Never from the command line, which
- * every user of the machine can read. Throws BAD_OPTION.
+ * The secret that coordinator and workers share: from a file, the first line of stdin ("-"), else from TUTTI_TOKEN. Never from
+ * the command line, which every user of the machine can read. Throws BAD_OPTION.
  */
-export function readToken(file: string | undefined): string | undefined {
+export async function readToken(file: string | undefined): Promise<string | undefined> {
   const inEnvironment = tokenFromEnvironment();
   if (file === undefined) return inEnvironment;
   if (inEnvironment !== undefined)
     throw new TuttiError("BAD_OPTION", "both --token-file and TUTTI_TOKEN are given: expected one of them");
+  if (file === "-") return await firstLineOfStdin();
   const text = readText("token-file", file);
   const { mode } = statSync(file);
   if (process.platform !== "win32" && (mode & 0o077) !== 0) {
@@ -23,6 +26,16 @@ export function readToken(file: string | undefined): string | undefined {
   const token = text.trim();
   if (token === "") throw new TuttiError("BAD_OPTION", `--token-file ${file} is empty`);
   return token;
+}
+
+async function firstLineOfStdin(): Promise<string> {
+  for await (const line of createInterface({ input: process.stdin })) if (line.trim() !== "") return line.trim();
+  throw new TuttiError("BAD_OPTION", "--token-file -: expected the secret on stdin, found none");
+}
+
+/** A secret for a run whose workers all learn it from the coordinator. */
+export function newToken(): string {
+  return randomBytes(32).toString("hex");
 }
 
 /** Reads a file that an option names. Throws BAD_OPTION. */

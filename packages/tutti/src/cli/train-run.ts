@@ -22,10 +22,12 @@ export function trainLocally(
 /** `tutti coordinator`: workers come from anywhere. */
 export function trainWithRemoteWorkers(
   args: RunArguments,
-  { listen, startWorkers }: Required<Pick<TrainOptions, "listen" | "startWorkers">>,
+  { listen, minWorkers, hosts }: Required<Pick<TrainOptions, "listen" | "minWorkers">> & Pick<TrainOptions, "hosts">,
   output: Output,
 ): Promise<void> {
-  return trainRun(args, { workers: 0, listen, startWorkers, minWorkers: startWorkers }, output);
+  const startWorkers = Math.max(minWorkers, hosts?.names.length ?? 0);
+  const remote = hosts === undefined ? {} : { hosts };
+  return trainRun(args, { workers: 0, listen, startWorkers, minWorkers, ...remote }, output);
 }
 
 async function trainRun(args: RunArguments, where: TrainOptions, output: Output): Promise<void> {

@@ -1,5 +1,6 @@
+import { hostname } from "node:os";
 import type { Argv } from "yargs";
-import { oneText, wholeNumber } from "../option-values.ts";
+import { hostNames, oneText, wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
 import { withRunOptions } from "./run-options.ts";
 
@@ -30,6 +31,30 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           defaultDescription: "1",
           describe: "With fewer workers the run waits and says so",
         })
+        .option("hosts", {
+          coerce: hostNames,
+          requiresArg: true,
+          describe: "Also start a worker on each of these machines over SSH: gpu1,me@10.0.0.3",
+        })
+        .option("remote-command", {
+          coerce: oneText("remote-command"),
+          requiresArg: true,
+          default: "npx tutti",
+          defaultDescription: "npx tutti",
+          describe: "What runs tutti on the hosts, such as 'cd app && npx tutti'",
+        })
+        .option("lanes", {
+          coerce: wholeNumber("lanes", 1, 1024),
+          requiresArg: true,
+          default: "1",
+          defaultDescription: "1",
+          describe: "Computing threads of each worker that --hosts starts",
+        })
+        .option("advertise", {
+          coerce: oneText("advertise"),
+          requiresArg: true,
+          describe: "Name or address by which the hosts reach this machine; that of --host by default",
+        })
         .option("token-file", {
           coerce: oneText("token-file"),
           requiresArg: true,
@@ -44,17 +69,33 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
         .example(
           "TUTTI_TOKEN=… $0 coordinator run.ts --host 0.0.0.0 --port 7070 --min-workers 4",
           "wait for four workers, then train",
-        ),
+        )
+        .example("$0 coordinator run.ts --host 0.0.0.0 --hosts gpu1,gpu2 --lanes 4", "start a worker on two machines"),
     async (args) => {
       if (args.printConfig) {
         const { printConfig } = await import("../print-config.ts");
         return printConfig(args, output);
       }
       const { trainWithRemoteWorkers } = await import("../train-run.ts");
-      const { readTls, readToken } = await import("../secrets.ts");
+      const { newToken, readTls, readToken } = await import("../secrets.ts");
       const { host = "127.0.0.1", port = 7070, minWorkers = 1 } = args;
-      const listen = { host, port, token: readToken(args.tokenFile), tls: readTls(args.tlsCert, args.tlsKey) };
-      await trainWithRemoteWorkers(args, { listen, startWorkers: minWorkers }, output);
+      const given = await readToken(args.tokenFile);
+      // Workers that are started from here learn whatever token there is.
+      const token = given ?? (args.hosts === undefined ? undefined : newToken());
+      const listen = { host, port, token, tls: readTls(args.tlsCert, args.tlsKey) };
+      const hosts = args.hosts && {
+        names: args.hosts,
+        command: args.remoteCommand ?? "npx tutti",
+        lanes: args.lanes ?? 1,
+        ...reachableAddress(host, args.advertise),
+      };
+      await trainWithRemoteWorkers(args, { listen, minWorkers, ...(hosts && { hosts }) }, output);
     },
   );
+}
+
+/** Where other machines find this one: nobody can connect to "all addresses". */
+function reachableAddress(host: string, advertised: string | undefined): { readonly address?: string } {
+  if (advertised !== undefined) return { address: advertised };
+  return host === "0.0.0.0" || host === "::" ? { address: hostname() } : {};
 }

@@ -30,7 +30,7 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
         .option("token-file", {
           coerce: oneText("token-file"),
           requiresArg: true,
-          describe: "File with the coordinator's secret, readable by you alone; or set TUTTI_TOKEN",
+          describe: "File with the coordinator's secret, readable by you alone; - reads stdin; or set TUTTI_TOKEN",
         })
         .option("tls-ca", {
           coerce: oneText("tls-ca"),
@@ -51,7 +51,7 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
       const { readText, readToken } = await import("../secrets.ts");
       const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data } = args;
       const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
-      await work({ url, lanes, retryForMs: retry * 1000, json, token: readToken(tokenFile), ca, data }, output);
+      await work({ url, lanes, retryForMs: retry * 1000, json, token: await readToken(tokenFile), ca, data }, output);
     },
   );
 }
