@@ -3,6 +3,7 @@ import type { RunEvent } from "@tutti/core/events";
 import type { ComputeMemory } from "@tutti/core/kernels";
 import type { MembershipConfig } from "./membership-policy.ts";
 import type { Progress } from "./progress.ts";
+import type { TraceEvent } from "./run-trace.ts";
 import type { Validation } from "./validator.ts";
 
 /** Where training starts: freshly initialised, or a checkpoint. */
@@ -70,6 +71,8 @@ export interface CoordinatorOptions {
    */
   readonly sharesMemory?: boolean;
   readonly onEvent: (event: RunEvent) => void;
+  /** Takes a trace of this process and all workers; nothing is measured for it, or sent, where there is none. */
+  readonly trace?: (event: TraceEvent) => void;
   /** Writes a checkpoint of the state between two steps when a person asks for one; awaited. */
   readonly saveNow?: (state: StateView) => Promise<void> | void;
   /**

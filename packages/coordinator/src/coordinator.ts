@@ -19,6 +19,7 @@ import { ReadAhead } from "./read-ahead.ts";
 import { Reception } from "./reception.ts";
 import { runDone, runStarted } from "./run-events.ts";
 import { RunLedger } from "./run-ledger.ts";
+import { RunTrace } from "./run-trace.ts";
 import { Steering } from "./steering.ts";
 import type { PreparedBatch, TrainingRun } from "./training-run.ts";
 import { type StepParts, TrainingStep } from "./training-step.ts";
@@ -41,6 +42,7 @@ export class Coordinator {
   readonly #validator: Validator;
   readonly #ahead: ReadAhead;
   readonly #phases: PhaseClock;
+  readonly #trace: RunTrace | undefined;
   readonly #life = new Lifecycle();
   readonly #intake: Intake;
   readonly #startStep: number;
@@ -84,7 +86,12 @@ export class Coordinator {
       { arena, kernels },
       { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed, isLent: sharesMemory },
     );
-    this.#phases = new PhaseClock(this.#clock);
+    const trace = options.trace === undefined ? undefined : new RunTrace(this.#clock, options.trace);
+    this.#trace = trace;
+    this.#phases = new PhaseClock(
+      this.#clock,
+      trace && ((what, from, to) => trace.span(what, from, to, what === "step" ? this.#generations.step : undefined)),
+    );
     this.#membership = new Membership(
       this.#clock,
       { ...defaultMembership, ...options.membership },
@@ -123,6 +130,7 @@ export class Coordinator {
       maxWorkers: options.maxWorkers ?? Number.POSITIVE_INFINITY,
       numericClass: start.numericClass,
       active: () => this.#membership.active,
+      isTraced: trace !== undefined,
       emit: (event) => this.#emit(event),
       admitted: (member) => this.#admitted(member),
     });
@@ -341,7 +349,9 @@ export class Coordinator {
   async #validate(): Promise<Validation | undefined> {
     const { step } = this.#generations;
     this.#phases.interrupt();
+    const sinceMs = this.#clock.now();
     const { event, round } = await this.#validator.validate(this.#nextRound++, step, () => this.#isDeserted);
+    this.#trace?.span("validation", sinceMs, this.#clock.now(), step);
     this.#ledger.add(round);
     if (event === undefined) {
       this.#notice(`no worker is left for the validation after step ${step}: stopping without it`);
@@ -358,9 +368,19 @@ export class Coordinator {
 
   #memberEvents(): ConstructorParameters<typeof Membership>[2] {
     return {
-      hello: (member) => this.#reception.welcome(member),
-      ready: (member) => this.#reception.ready(member),
-      message: (member, message, payload) => this.#intake.receive(member, message, payload),
+      hello: (member) => {
+        this.#reception.welcome(member);
+        this.#trace?.greeted(member);
+      },
+      ready: (member) => {
+        if (this.#trace !== undefined) member.send({ type: "heartbeat", sentMs: this.#clock.now() });
+        this.#reception.ready(member);
+      },
+      echoed: (member, sentMs, echo) => this.#trace?.answered(member, sentMs, echo),
+      message: (member, message, payload) => {
+        if (message.type === "spans") this.#trace?.spans(member, message.spans);
+        else this.#intake.receive(member, message, payload);
+      },
       left: (member, departure) => this.#left(member, departure),
       broken: (error) => this.fail(error),
     };
@@ -376,6 +396,7 @@ export class Coordinator {
 
   #left(member: Member, departure: Departure): void {
     const { id, host, lanes } = member;
+    this.#trace?.left(member, departure.reason);
     if (host !== "?") this.#emit({ type: "worker", event: "left", id, host, lanes, reason: departure.reason });
     this.#dealer.round?.leases.release(member);
     this.#reception.left(member);

@@ -3,6 +3,7 @@ export type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator
 export * from "./lease-plan.ts";
 export { defaultMembership, type MembershipConfig } from "./membership-policy.ts";
 export type { Progress } from "./progress.ts";
+export type { TraceEvent } from "./run-trace.ts";
 export * from "./server.ts";
 export * from "./training-run.ts";
 export type { Validation } from "./validator.ts";

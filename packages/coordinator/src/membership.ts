@@ -9,6 +9,8 @@ export interface MembershipEvents {
   hello(member: Member): void;
   /** Programs are compiled, the canary has run. */
   ready(member: Member): void;
+  /** It answered one of our heartbeats. @param sentMs by its clock. */
+  echoed(member: Member, sentMs: number, echo: { readonly sentMs: number; readonly heldMs: number }): void;
   /** Anything about work. Throwing drops the member. */
   message(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void;
   left(member: Member, departure: Departure): void;
@@ -88,7 +90,9 @@ export class Membership {
     try {
       switch (message.type) {
         case "heartbeat":
-          if (message.echo !== undefined) this.#measureRoundTrip(member, message.echo);
+          if (message.echo === undefined) return;
+          this.#measureRoundTrip(member, message.echo);
+          this.#events.echoed(member, message.sentMs, message.echo);
           return;
         case "leaving":
           this.drop(member, message.reason);

@@ -3,6 +3,8 @@ import type { TimeSplit } from "@tutti/core/events";
 
 export type Phase = "data" | "reduce" | "update" | "download";
 
+type OnSpan = (what: Phase | "step", beginMs: number, endMs: number) => void;
+
 /** A moment, and what had been done by then in all phases. */
 interface Mark {
   readonly atMs: number;
@@ -16,7 +18,7 @@ interface Mark {
  */
 export class PhaseClock {
   readonly #clock: Clock;
-  readonly #onSpan: ((phase: Phase, beginMs: number, endMs: number) => void) | undefined;
+  readonly #onSpan: OnSpan | undefined;
   #startedMs = 0;
   #endedMs: number | undefined;
   #spans: Record<Phase, number> = { data: 0, reduce: 0, update: 0, download: 0 };
@@ -27,7 +29,7 @@ export class PhaseClock {
   #completed: Mark = { atMs: 0, busyMs: 0 };
 
   /** @param onSpan is told of everything that is measured, inner phases first; times are of the clock. */
-  constructor(clock: Clock, onSpan?: (phase: Phase, beginMs: number, endMs: number) => void) {
+  constructor(clock: Clock, onSpan?: OnSpan) {
     this.#clock = clock;
     this.#onSpan = onSpan;
   }
@@ -87,9 +89,10 @@ export class PhaseClock {
   }
 
   /** Ends the step. @param computeMs what the last announced answer took to compute, by its worker's clock. */
-  split(computeMs: number): { startedMs: number; wallMs: number; time: TimeSplit } {
+  split(computeMs: number): { wallMs: number; time: TimeSplit } {
     const nowMs = this.#clock.now();
     this.#endedMs = nowMs;
+    this.#onSpan?.("step", this.#startedMs, nowMs);
     const wallMs = nowMs - this.#startedMs;
     const marks = [...this.#announced.values()];
     const first = marks.reduce((a, b) => (b.atMs < a.atMs ? b : a), marks[0] ?? this.#dealt);
@@ -99,7 +102,6 @@ export class PhaseClock {
     const compute = Math.min(Math.max(0, computeMs - stragglerMs), idleBetween(this.#dealt, first));
     const { data, reduce, update, download } = this.#spans;
     return {
-      startedMs: this.#startedMs,
       wallMs,
       time: {
         dataMs: data,

@@ -15,6 +15,8 @@ export interface ReceptionParts {
   readonly numericClass: string | undefined;
   readonly active: () => readonly Member[];
   readonly emit: (event: RunEvent) => void;
+  /** Workers are to tell what they do when. */
+  readonly isTraced: boolean;
   /** Gives an admitted member the parameters and work. */
   readonly admitted: (member: Member) => void;
 }
@@ -61,6 +63,7 @@ export class Reception {
       ...(run.rounding === undefined ? {} : { rounding: run.rounding }),
       heartbeatMs: membership.heartbeatMs,
       silenceMs: membership.silenceMs,
+      ...(this.#parts.isTraced ? { trace: true as const } : {}),
     });
     for (const { id, onnx, ...manifest } of programs) {
       member.send({ type: "program", id, manifest, payloadBytes: onnx.byteLength }, onnx);

@@ -40,6 +40,8 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
   #scalarsBytes = 0;
   #collectBytes = 0;
   #longestLease = 0;
+  /** Messages of spans that it may send: one for each lease of a run that is traced. */
+  #spans = 0;
   /** Times that the parameters were sent whole: each may be found to differ once. */
   #differences = 0;
 
@@ -67,6 +69,7 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
       case "lease":
         this.#longestLease = Math.max(this.#longestLease, message.hi - message.lo);
         this.#owe(message);
+        if (this.#welcome?.trace === true) this.#spans++;
         return;
       case "commit":
         this.#differences++;
@@ -94,6 +97,9 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
         return;
       case "differs":
         if (this.#differences-- <= 0) throw broken("it compares a commit that it was not sent");
+        return;
+      case "spans":
+        if (this.#spans-- <= 0) throw broken("spans that it was not asked for");
         return;
       case "result":
         this.#result(message);

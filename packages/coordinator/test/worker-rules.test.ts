@@ -120,6 +120,20 @@ test.each(["ready", "heartbeat", "result", "partial", "failed", "differs"] as co
   },
 );
 
+test("takes spans only of a run that is traced, and as often as it leases", () => {
+  const spans: ToCoordinator = { type: "spans", spans: [] };
+  expect(() => joined().received(spans)).toThrow(/not asked for/);
+  const rules = new WorkerRules();
+  rules.received(hello);
+  rules.sent({ ...welcome, trace: true } as ToWorker);
+  rules.received({ type: "ready", numericClass: "ab" });
+  rules.sent(lease);
+  rules.sent({ ...lease, round: 10 } as ToWorker);
+  rules.received(spans);
+  rules.received(spans);
+  expect(() => rules.received(spans)).toThrow(/not asked for/);
+});
+
 test("refuses heartbeats beyond 100 a second, and takes ten a second for an hour", () => {
   let nowMs = 0;
   const rules = joined(() => nowMs);

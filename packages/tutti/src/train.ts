@@ -17,6 +17,7 @@ import { localPlaces } from "./placed-data.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { type RemoteHosts, RemoteWorkers } from "./remote-workers.ts";
 import { freshStart, startFrom } from "./starting-point.ts";
+import { TraceFile } from "./trace-file.ts";
 import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
 
 export interface TrainOptions {
@@ -57,6 +58,8 @@ export interface TrainOptions {
   readonly shards?: number;
   /** SHA-256 of the parameters with every step event. */
   readonly hashEveryStep?: boolean;
+  /** Write a trace of this process and all workers into this file (Trace Event Format: ui.perfetto.dev, chrome://tracing). */
+  readonly trace?: string;
   /** Aborting is `stop()`. */
   readonly signal?: AbortSignal;
   /** Callbacks for the run's events. */
@@ -110,6 +113,11 @@ async function runTraining(
       emit({ type: "notice", message: "samples are weighted by the data's column `weight`" });
     const slowEngine = workers > 0 || listen === undefined ? engineNotice() : undefined;
     if (slowEngine !== undefined) emit({ type: "notice", message: slowEngine });
+    const trace = options.trace === undefined ? undefined : await TraceFile.open(options.trace);
+    closing.push(async () => {
+      const problem = await trace?.close();
+      if (problem !== undefined) emit({ type: "notice", message: `the trace is not whole: ${problem}` });
+    });
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const memory = computeMemory();
     const isInProcess = workers === 0 && listen === undefined;
@@ -128,6 +136,7 @@ async function runTraining(
         onNonFinite: definition.plain.onNonFinite,
         hashEveryStep: options.hashEveryStep ?? false,
         onEvent,
+        ...(trace === undefined ? {} : { trace: (event) => trace.write(event) }),
         onStalled: ({ host, pid }) => {
           if (host === hostname()) children?.kill(pid);
         },

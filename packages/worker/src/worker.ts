@@ -8,6 +8,7 @@ import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, t
 import type { BatchStore } from "./batch-store.ts";
 import type { Parameters } from "./parameters.ts";
 import { PlacedRows } from "./placed-rows.ts";
+import { WorkSpans } from "./work-spans.ts";
 import type { WorkerMemory } from "./worker-memory.ts";
 
 type Welcome = MessageOf<ToWorker, "welcome">;
@@ -82,6 +83,10 @@ export class Worker {
   #welcome: Welcome | undefined;
   #parameters: Parameters | undefined;
   #packing: SumsPacking;
+  /** Only while the run is traced. */
+  #spans: WorkSpans | undefined;
+  /** Ends the span in which parameters arrive. */
+  #stagedSpan: (() => void) | undefined;
   #farewell: Parting | undefined;
   #lastHeardMs = 0;
   #heartbeat: { cancel(): void } | undefined;
@@ -175,6 +180,7 @@ export class Worker {
         return;
       case "heartbeat":
         this.#heard = { sentMs: message.sentMs, atMs: this.#parts.clock.now() };
+        if (this.#spans !== undefined) this.#sayAlive();
         return;
       case "goodbye":
         this.#farewell = {
@@ -189,6 +195,7 @@ export class Worker {
   #join(welcome: Welcome): void {
     const { memory, clock } = this.#parts;
     this.#welcome = welcome;
+    this.#spans = welcome.trace === true ? new WorkSpans(clock) : undefined;
     this.#packing = new SumsPacking(welcome.rounding, memory);
     this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
     const beat = (): void => {
@@ -203,17 +210,18 @@ export class Worker {
         this.#part(this.#farewell);
         return;
       }
-      const nowMs = clock.now();
-      const heard = this.#heard;
-      this.#heard = undefined;
-      this.#parts.connection.send({
-        type: "heartbeat",
-        sentMs: nowMs,
-        ...(heard === undefined ? {} : { echo: { sentMs: heard.sentMs, heldMs: nowMs - heard.atMs } }),
-      });
+      this.#sayAlive();
       this.#heartbeat = clock.setTimer(welcome.heartbeatMs, beat);
     };
     beat();
+  }
+
+  #sayAlive(): void {
+    const sentMs = this.#parts.clock.now();
+    const heard = this.#heard;
+    this.#heard = undefined;
+    const echo = heard === undefined ? {} : { echo: { sentMs: heard.sentMs, heldMs: sentMs - heard.atMs } };
+    this.#parts.connection.send({ type: "heartbeat", sentMs, ...echo });
   }
 
   #loadProgram(message: MessageOf<ToWorker, "program">, payload: Uint8Array | undefined): void {
@@ -270,6 +278,7 @@ export class Worker {
       shards.set(shard, { programId: held.program, columns: held.address, firstPosition: held.firstPosition });
     }
     const computation: Computation = { round: lease.round, parameters: address, isVoid: false };
+    const computedSpan = this.#spans?.begin("compute", lease.step, lease);
     const computed = this.#parts.lanes
       .compute({
         node: { lo: lease.lo, hi: lease.hi },
@@ -280,6 +289,7 @@ export class Worker {
         step,
         rounding: this.#welcome!.rounding,
       })
+      .finally(() => computedSpan?.())
       .then((result) => {
         if (computation.isVoid || this.#isGone) result.release();
         else this.#upload(position, shards, result);
@@ -307,6 +317,7 @@ export class Worker {
     result: NodeResult,
   ): void {
     const { connection } = this.#parts;
+    if (this.#spans !== undefined) connection.send({ type: "spans", spans: this.#spans.take() });
     const { chunkFloats, inlineBytes } = this.#welcome!;
     const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
     const scalars = new Uint8Array(result.scalars.buffer);
@@ -319,10 +330,11 @@ export class Worker {
       computeMs,
       payloadBytes: collects.byteLength,
     } as const;
+    const uploadSpan = this.#spans?.begin("upload", position.step, position);
     if (sumsFloats <= chunkFloats && this.#packing.bytes(position, 0, sumsFloats) <= inlineBytes) {
       const inline =
         sumsFloats === 0 ? {} : { inline: this.#packing.packInPlace(position, result.sums, 0, sumsFloats).slice() };
-      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline }, collects);
+      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline }, collects, uploadSpan);
       result.release();
       return;
     }
@@ -335,7 +347,11 @@ export class Worker {
       const end = Math.min(sumsFloats, begin + chunkFloats);
       const payload = this.#packing.packInPlace(position, result.sums, begin, end);
       const payloadBytes = payload.byteLength;
-      const onFlushed = chunk === chunks - 1 && !isShared ? () => result.release() : undefined;
+      const flushed = (): void => {
+        if (!isShared) result.release();
+        uploadSpan?.();
+      };
+      const onFlushed = chunk === chunks - 1 ? flushed : undefined;
       connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
     }
   }
@@ -367,12 +383,15 @@ export class Worker {
       // Late computations still read this buffer; their step is over, so their answers are not missed.
       for (const computation of this.#computing.keys())
         if (computation.parameters === store.stagingAddress) computation.isVoid = true;
+      this.#stagedSpan?.();
+      this.#stagedSpan = this.#spans?.begin("parameters", message.step);
     }
     store.stage(message.step, message.chunk, message.inline ?? payload ?? new Uint8Array(0));
   }
 
   #commit(message: MessageOf<ToWorker, "commit">): void {
     const hash = this.#store.commit(message.step);
+    this.#stagedSpan?.();
     this.#releaseRound(message.round);
     if (hash === message.hash) return;
     this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's`);

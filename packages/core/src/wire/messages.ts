@@ -7,6 +7,7 @@ export const protocolVersion = 2;
 export const subprotocol = `tutti.v${protocolVersion}`;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const moment = v.pipe(v.number(), v.finite());
 const text = v.pipe(v.string(), v.maxLength(4096));
 /** Shown to people, and nothing else is done with it: cut and cleaned instead of refused, so that no error is lost. */
 const shown = (maxLength: number) =>
@@ -77,6 +78,8 @@ const toWorker = [
     ),
     heartbeatMs: v.pipe(count, v.minValue(1)),
     silenceMs: v.pipe(count, v.minValue(1)),
+    /** Tell with each result what was done when. */
+    trace: v.exactOptional(v.literal(true)),
   }),
   v.object({ type: v.literal("program"), id: hex, manifest: manifestSchema, payloadBytes: count }),
   v.object({ type: v.literal("canary"), program: hex, last: v.boolean(), payloadBytes: count }),
@@ -143,6 +146,25 @@ const toCoordinator = [
   }),
   v.object({ type: v.literal("partial"), ...position, ...node, chunk: count, payloadBytes: count }),
   v.object({ type: v.literal("failed"), ...position, ...node, code: identifier, message: shown(4096) }),
+  /** What was done since the last one, by the worker's clock; only if the run is traced, one before each result. */
+  v.object({
+    type: v.literal("spans"),
+    spans: v.pipe(
+      v.array(
+        v.object({
+          name: v.picklist(["compute", "upload", "parameters"]),
+          /** Tells apart what was done at the same time. */
+          row: v.pipe(count, v.maxValue(99)),
+          beginMs: moment,
+          endMs: moment,
+          step: count,
+          /** Of which node; absent for parameters. */
+          node: v.exactOptional(v.object(node)),
+        }),
+      ),
+      v.maxLength(256),
+    ),
+  }),
   v.object({ type: v.literal("differs"), generation: count, step: count, hash: hex }),
   v.object({ type: v.literal("leaving"), reason: shown(4096) }),
   v.object({

@@ -42,6 +42,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     ...(args.maxWorkers === undefined ? {} : { maxWorkers: args.maxWorkers }),
     ...(args.audit === undefined ? {} : { audit: args.audit }),
     ...(args.tensorboard === undefined ? {} : { observers: [tensorboard(args.tensorboard)] }),
+    ...(args.trace === undefined ? {} : { trace: args.trace }),
     log: (line) => reporter.log(line),
   });
   const release = onInterrupt(output, () => handle.stop(), reporter);

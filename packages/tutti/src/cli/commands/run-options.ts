@@ -43,6 +43,11 @@ export function withRunOptions<T>(command: Argv<T>) {
       requiresArg: true,
       describe: "Also write event files for TensorBoard into this directory",
     })
+    .option("trace", {
+      coerce: oneText("trace"),
+      requiresArg: true,
+      describe: "Also write a trace of all processes into this file, for ui.perfetto.dev",
+    })
     .option("audit", {
       coerce: share("audit"),
       requiresArg: true,
@@ -60,5 +65,6 @@ export interface RunArguments {
   readonly audit: number | undefined;
   readonly printConfig: boolean;
   readonly tensorboard: string | undefined;
+  readonly trace: string | undefined;
   readonly json: boolean;
 }
