@@ -190,14 +190,16 @@ function optionsOf(
   for (const [i, { color, isValidation }] of lines.entries()) {
     const stroke = theme.lines[color % theme.lines.length]!;
     const { mean, hasBand } = columns[i]!;
+    // Beside its own validation, which has the same colour, training steps back.
+    const isBehind = !isValidation && lines.some((line) => line.isValidation && line.color === color);
     series.push({
-      stroke,
+      stroke: isBehind ? `${stroke}73` : stroke,
       width: isValidation ? 2 : 1.75,
       spanGaps: true,
       ...(isValidation ? { dash: [6, 4], points: { show: true, size: 6, fill: stroke } } : { points: { show: false } }),
     });
     if (!hasBand) continue;
-    const edge: uPlot.Series = { width: 0, points: { show: false }, spanGaps: true };
+    const edge: uPlot.Series = { stroke: `${stroke}66`, width: 0.5, points: { show: false }, spanGaps: true };
     series.push(edge, edge);
     bands.push({ series: [mean + 2, mean + 1], fill: `${stroke}2e` });
   }
@@ -215,7 +217,12 @@ function optionsOf(
     legend: { show: false },
     scales: { x: { time: false }, y: isLog ? { distr: 3 } : {} },
     axes: [
-      { ...axis, values: (_plot, values) => values.map((value) => (Number.isInteger(value) ? count(value) : "")) },
+      {
+        ...axis,
+        size: 30,
+        space: 76,
+        values: (_plot, values) => values.map((value) => (Number.isInteger(value) ? count(value) : "")),
+      },
       { ...axis, size: 62, values: (_plot, values) => values.map((value) => (value === null ? "" : figure(value))) },
     ],
     cursor: { y: false, drag: { x: true, y: false }, sync: { key: "steps" }, points: { size: 6 } },

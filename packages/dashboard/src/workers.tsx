@@ -93,8 +93,9 @@ export function Workers({
                       <button
                         type="button"
                         class="small"
-                        disabled={worker.state === "draining"}
+                        disabled={worker.state === "draining" || (isAlone && worker.state === "active")}
                         aria-label={`Drain worker ${worker.id}`}
+                        title={isAlone ? "The only worker that computes cannot be drained" : undefined}
                         onClick={() => setDraining(worker)}
                       >
                         Drain
@@ -110,7 +111,7 @@ export function Workers({
       {draining !== undefined && (
         <Confirm
           title={`Drain worker ${draining.id}?`}
-          text={`It finishes what it computes, gets nothing more and is sent away; others take its part. The weights stay the same bits.${isAlone ? " It is the only one: the run then waits until another joins." : ""}`}
+          text="It finishes what it computes, gets nothing more and is sent away; others take its part. The weights stay the same bits."
           action="Drain"
           onClose={(isSure) => {
             setDraining(undefined);

@@ -118,7 +118,7 @@ export class OutputDirectory {
   }
 
   record(event: RunEvent): void {
-    if (event.type !== "notice") this.#metrics.append(event);
+    if (event.type !== "notice" && event.type !== "dashboard") this.#metrics.append(event);
   }
 
   /** Saves what is due after a step. Waits while an earlier save is still being written. */
@@ -131,6 +131,20 @@ export class OutputDirectory {
     const isBest = this.#isBest(validation);
     const isDue = isLast || state.step % this.#compiled.checkpointEverySteps === 0;
     if (!isDue && !isBest) return;
+    await this.#save(state, isDue, isBest);
+    if (isLast) await this.#saving;
+  }
+
+  /** Saves although nothing is due, unless this step has its checkpoint already. Waits as `afterStep` does. */
+  async saveNow(state: StateView): Promise<void> {
+    if (state.step === this.#lastSavedStep) {
+      const what =
+        state.step === 0 ? "there is nothing to keep before the first step" : "it has its checkpoint already";
+      this.#onEvent({ type: "notice", message: `step ${state.step}: ${what}` });
+    } else await this.#save(state, true, false);
+  }
+
+  async #save(state: StateView, isDue: boolean, isBest: boolean): Promise<void> {
     await this.#saving;
     await this.#metrics.flush();
     const snapshot = this.#snapshot(state);
@@ -142,7 +156,6 @@ export class OutputDirectory {
       this.#onEvent({ type: "checkpoint", step: state.step, path, best: isBest });
     });
     this.#saving.catch(() => {}); // whoever waits for it next sees it
-    if (isLast) await this.#saving;
   }
 
   /** Writes model.onnx from the final weights (averaged ones where there are), when the step function names outputs. */

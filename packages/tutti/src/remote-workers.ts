@@ -77,8 +77,12 @@ export class RemoteWorkers {
     let pauseMs = 500;
     for (let tries = 1; !this.#isEnding; tries++) {
       const startedMs = performance.now();
-      const why = await this.#work(host);
+      const { why, isDrained } = await this.#work(host);
       if (this.#isEnding) return;
+      if (isDrained) {
+        log(`${host}: the worker was drained and is not started again`);
+        return;
+      }
       if (performance.now() - startedMs > healthyMs) {
         hasWorked = true;
         pauseMs = 500;
@@ -93,8 +97,8 @@ export class RemoteWorkers {
     }
   }
 
-  /** Runs one worker to its end. @returns why it ended. */
-  #work(host: string): Promise<string> {
+  /** Runs one worker to its end, and says why it ended. */
+  #work(host: string): Promise<{ readonly why: string; readonly isDrained: boolean }> {
     const { hosts, url, token, log } = this.#options;
     const { command = "npx tutti", lanes = 1 } = hosts;
     const worker = `${command} worker ${url} --lanes ${lanes} --json${token === undefined ? "" : " --token-file -"}`;
@@ -103,20 +107,22 @@ export class RemoteWorkers {
     child.stdin.on("error", () => {}); // it ended before it read the token: its exit tells
     child.stdin.end(token === undefined ? "" : `${token}\n`);
     let told = "";
+    let isDrained = false;
     createInterface({ input: child.stdout }).on("line", (line) => {
       const { type, code, message } = messageIn(line);
       if (type === "error") told = `${code}: ${message}`;
       else log(`${host}: ${message}`);
+      if (type === "parting" && code === "DRAINED") isDrained = true;
     });
     createInterface({ input: child.stderr }).on("line", (line) => {
       log(`${host}: ${line}`);
       if (told === "") told = line;
     });
     return new Promise((resolve) => {
-      child.on("error", (error) => resolve(`ssh does not run: ${error.message}`));
+      child.on("error", (error) => resolve({ why: `ssh does not run: ${error.message}`, isDrained }));
       child.on("close", (status, signal) => {
         this.#children.delete(child);
-        resolve(told === "" ? (signal ?? `exit status ${status}`) : told);
+        resolve({ why: told === "" ? (signal ?? `exit status ${status}`) : told, isDrained });
       });
     });
   }

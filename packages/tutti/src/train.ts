@@ -5,6 +5,7 @@ import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
 import type { DataPlaces } from "@tutti/core/data";
 import { engineNotice } from "@tutti/core/engine";
+import { isTuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
@@ -16,6 +17,7 @@ import { OutputDirectory } from "./output-directory.ts";
 import { localPlaces } from "./placed-data.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { type RemoteHosts, RemoteWorkers } from "./remote-workers.ts";
+import { openRunDashboard, type RunDashboard, type RunDashboardOptions } from "./run-dashboard.ts";
 import { freshStart, startFrom } from "./starting-point.ts";
 import { TraceFile } from "./trace-file.ts";
 import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
@@ -64,6 +66,8 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Callbacks for the run's events. */
   readonly observers?: readonly Observer[];
+  /** Serve a page on which the run can be watched and steered; a `dashboard` event says where. Off by default. */
+  readonly dashboard?: RunDashboardOptions | undefined;
   /** What workers print. */
   readonly log?: (line: string) => void;
 }
@@ -92,8 +96,10 @@ async function runTraining(
   const closing: (() => Promise<void>)[] = [() => prepared.close()];
   let output: OutputDirectory | undefined;
   let children: LocalWorkers | undefined;
+  let dashboard: RunDashboard | undefined;
   const onEvent = (event: RunEvent): void => {
     output?.record(event);
+    dashboard?.event(event);
     emit(event);
   };
   try {
@@ -118,6 +124,7 @@ async function runTraining(
       const problem = await trace?.close();
       if (problem !== undefined) emit({ type: "notice", message: `the trace is not whole: ${problem}` });
     });
+    const saveNow = output?.saveNow.bind(output);
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const memory = computeMemory();
     const isInProcess = workers === 0 && listen === undefined;
@@ -141,10 +148,17 @@ async function runTraining(
           if (host === hostname()) children?.kill(pid);
         },
         afterStep: (state, validation, isLast) => output?.afterStep(state, validation, isLast),
+        ...(saveNow === undefined ? {} : { saveNow }),
       },
     );
     stop.addEventListener("abort", () => coordinator.stop(), { once: true });
     if (stop.aborted) coordinator.stop();
+    if (options.dashboard !== undefined) {
+      const past = output?.resumed === undefined ? undefined : output.paths.metrics;
+      dashboard = await openRunDashboard(options.dashboard, coordinator, compiled, past);
+      closing.push(dashboard.close);
+      emit({ type: "dashboard", url: dashboard.url });
+    }
     const accept = (connection: Parameters<Coordinator["accept"]>[0]): void => coordinator.accept(connection);
     if (listen !== undefined) {
       const server = await serve({ ...listen, accept });
@@ -163,7 +177,14 @@ async function runTraining(
     }
     if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
-      throw await explainNonFinite(error, definition, baseDirectory, coordinator.view);
+      const explained = await explainNonFinite(error, definition, baseDirectory, coordinator.view);
+      const code = isTuttiError(explained) ? explained.code : "INTERNAL";
+      dashboard?.event({
+        type: "error",
+        code,
+        message: String(explained instanceof Error ? explained.message : explained),
+      });
+      throw explained;
     });
     const parameters = coordinator.view.parameters;
     await output?.exportModel(coordinator.view);

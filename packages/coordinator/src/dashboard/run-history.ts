@@ -77,8 +77,17 @@ export class RunHistory {
     return this.#options.live !== undefined;
   }
 
+  /** An event of before this process, read from a file: its curves and totals, not its end. */
+  past(event: RunEvent): void {
+    if (event.type === "step" || event.type === "skipped" || event.type === "validation") this.#add(event, false);
+  }
+
   /** Cheap: called for every step, between two of them. */
   event(event: RunEvent): void {
+    this.#add(event, true);
+  }
+
+  #add(event: RunEvent, isNow: boolean): void {
     this.#version++;
     switch (event.type) {
       case "run":
@@ -88,7 +97,7 @@ export class RunHistory {
         if (event.startStep > 0) this.#note("info", `resumed after step ${event.startStep}`);
         return;
       case "step":
-        this.#stepped(event);
+        this.#stepped(event, isNow);
         return;
       case "skipped":
         this.#step = event.step;
@@ -159,7 +168,7 @@ export class RunHistory {
     };
   }
 
-  #stepped(event: StepEvent): void {
+  #stepped(event: StepEvent, isNow: boolean): void {
     this.#step = event.step;
     this.#lastStep = event;
     this.#speed.add(event.samples, event.wallMs);
@@ -168,7 +177,7 @@ export class RunHistory {
     const values = curveValues({ loss, lr, gradientNorm, samplesPerSecond, wallMs }, event.metrics);
     this.training.add(event.step, values);
     this.recent.add(event.step, values);
-    const times = this.#options.live?.stepTimes ?? null;
+    const times = isNow ? (this.#options.live?.stepTimes ?? null) : null;
     if (times === null) return;
     this.#timeline.push(times);
     if (this.#timeline.length > timelineSteps) this.#timeline.shift();
@@ -185,7 +194,7 @@ export class RunHistory {
     const perStep = this.#speed.stepMs;
     if (this.#run === null || perStep === null || !this.isLive || this.#done !== null || this.#error !== null)
       return null;
-    return (this.#run.totalSteps - this.#step) * perStep;
+    return Math.max(0, this.#run.totalSteps - this.#step) * perStep;
   }
 
   #note(level: LogEntry["level"], text: string): void {

@@ -7,6 +7,7 @@ import { exportCommand } from "./commands/export.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { trainCommand } from "./commands/train.ts";
+import { uiCommand } from "./commands/ui.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { workerCommand } from "./commands/worker.ts";
 import type { ExitStatus } from "./exit-status.ts";
@@ -30,7 +31,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
       "greedy-arrays": false,
     })
     .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
-    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect, replay or doctor")
+    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect, replay, ui or doctor")
     .strict()
     .recommendCommands()
     .version(versionOf())
@@ -48,6 +49,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     trainCommand,
     coordinatorCommand,
     workerCommand,
+    uiCommand,
     verifyCommand,
     exportCommand,
     inspectCommand,

@@ -1,9 +1,11 @@
 import { basename, extname, join } from "node:path";
+import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
 import { tensorboard } from "../tensorboard/tensorboard.ts";
 import { type TrainOptions, train } from "../train.ts";
 import type { RunArguments } from "./commands/run-options.ts";
+import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 import { JsonReporter } from "./report/json-reporter.ts";
@@ -30,6 +32,17 @@ export function trainWithRemoteWorkers(
   return trainRun(args, { workers: 0, listen, startWorkers, minWorkers, ...remote }, output);
 }
 
+/** A page for whoever sits at a terminal, or asks for one. */
+function dashboardOf(args: RunArguments, { listen }: TrainOptions, { stdout }: Output): TrainOptions["dashboard"] {
+  const { dashboardPort: port, dashboardHost: host, noDashboard } = args;
+  if (noDashboard && (port !== undefined || host !== undefined))
+    throw new TuttiError("BAD_OPTION", "--no-dashboard goes with neither --dashboard-port nor --dashboard-host");
+  if (noDashboard || (stdout.isTTY !== true && port === undefined && host === undefined)) return undefined;
+  const name = basename(args.run, extname(args.run));
+  const token = host === undefined ? undefined : listen === undefined ? tokenFromEnvironment() : listen.token;
+  return { host, port, token, tls: listen?.tls, name };
+}
+
 async function trainRun(args: RunArguments, where: TrainOptions, output: Output): Promise<void> {
   const { definition, directory } = await loadRunFile(args.run);
   const reporter: Reporter = args.json ? new JsonReporter(output) : new TerminalReporter(output, args.run);
@@ -43,6 +56,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     ...(args.audit === undefined ? {} : { audit: args.audit }),
     ...(args.tensorboard === undefined ? {} : { observers: [tensorboard(args.tensorboard)] }),
     ...(args.trace === undefined ? {} : { trace: args.trace }),
+    dashboard: dashboardOf(args, where, output),
     log: (line) => reporter.log(line),
   });
   const release = onInterrupt(output, () => handle.stop(), reporter);

@@ -52,6 +52,21 @@ export function withRunOptions<T>(command: Argv<T>) {
       coerce: share("audit"),
       requiresArg: true,
       describe: "Share of the sums that two workers compute and must agree on, such as 0.01",
+    })
+    .option("dashboard-port", {
+      coerce: wholeNumber("dashboard-port", 0, 65_535),
+      requiresArg: true,
+      describe: "Port of the page that shows the run; 7071 by default, 0 takes a free one",
+    })
+    .option("dashboard-host", {
+      coerce: oneText("dashboard-host"),
+      requiresArg: true,
+      describe: "Its address; 127.0.0.1 by default, others need TUTTI_TOKEN",
+    })
+    .option("no-dashboard", {
+      type: "boolean",
+      default: false,
+      describe: "No page; without it there is one on a terminal, or when its port or address is given",
     });
 }
 
@@ -66,5 +81,8 @@ export interface RunArguments {
   readonly printConfig: boolean;
   readonly tensorboard: string | undefined;
   readonly trace: string | undefined;
+  readonly dashboardPort: number | undefined;
+  readonly dashboardHost: string | undefined;
+  readonly noDashboard: boolean;
   readonly json: boolean;
 }

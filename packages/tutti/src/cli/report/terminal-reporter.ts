@@ -62,6 +62,9 @@ export class TerminalReporter implements Reporter {
       case "skipped":
         this.log(this.#colors.yellow(`step ${count(event.step)} left out: ${event.reason}`));
         return;
+      case "dashboard":
+        this.log(`watch and steer it: ${this.#colors.cyan(event.url)}`);
+        return;
       case "checkpoint":
       case "done":
       case "error":
