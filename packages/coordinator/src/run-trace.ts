@@ -33,7 +33,7 @@ const coordinatorPid = 1;
 const coordinatorTid = 1;
 
 /** Threads of a worker's process in the trace: one for each span of a kind that may be under way at the same time. */
-const firstTid = { compute: 100, upload: 200, parameters: 300 } as const;
+const firstTid = { compute: 100, evaluate: 200, upload: 300, parameters: 400 } as const;
 
 const mostEarly = 4096;
 

@@ -278,7 +278,9 @@ export class Worker {
       shards.set(shard, { programId: held.program, columns: held.address, firstPosition: held.firstPosition });
     }
     const computation: Computation = { round: lease.round, parameters: address, isVoid: false };
-    const computedSpan = this.#spans?.begin("compute", lease.step, lease);
+    const [first] = shards.values();
+    const isTraining = first === undefined || this.#programs.get(first.programId)?.mode === "train";
+    const computedSpan = this.#spans?.begin(isTraining ? "compute" : "evaluate", lease.step, lease);
     const computed = this.#parts.lanes
       .compute({
         node: { lo: lease.lo, hi: lease.hi },

@@ -152,7 +152,7 @@ const toCoordinator = [
     spans: v.pipe(
       v.array(
         v.object({
-          name: v.picklist(["compute", "upload", "parameters"]),
+          name: v.picklist(["compute", "evaluate", "upload", "parameters"]),
           /** Tells apart what was done at the same time. */
           row: v.pipe(count, v.maxValue(99)),
           beginMs: moment,
