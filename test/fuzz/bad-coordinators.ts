@@ -1,16 +1,15 @@
 import {
   coordinatorCodec,
+  HeaderChecksums,
   type MessageOf,
   protocolVersion,
   type ToCoordinator,
   type ToWorker,
-  withChecksums,
-  withoutChecksums,
 } from "@tutti/core/wire";
 import type { WebSocket } from "ws";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import type { PreparedRun } from "../../packages/tutti/src/prepare-run.ts";
-import { mutated, mutatedHeader, randomFrame } from "./mutate.ts";
+import { type Frame, type Header, mutated, mutatedHeader, randomFrame, sealed } from "./mutate.ts";
 
 /** What a coordinator says, and the tensor behind it. */
 export interface Said {
@@ -23,6 +22,8 @@ export class Caller {
   readonly ended: Promise<number>;
   readonly #socket: WebSocket;
   readonly #codec = coordinatorCodec();
+  readonly #sent = new HeaderChecksums();
+  readonly #received = new HeaderChecksums();
   readonly #heard = new Set<ToCoordinator["type"]>();
   readonly #waiting = new Set<() => void>();
 
@@ -31,7 +32,7 @@ export class Caller {
     socket.on("error", () => {});
     socket.on("message", (data: Buffer) => {
       try {
-        this.#heard.add(this.#codec.decode(withoutChecksums(data).header).type);
+        this.#heard.add(this.#codec.decode(this.#received.open(data).header).type);
       } catch {
         // a chunk
       }
@@ -52,9 +53,9 @@ export class Caller {
     });
   }
 
-  /** The header first, with its checksums. */
-  frames({ message, payload }: Said): readonly Uint8Array[] {
-    const header = withChecksums(this.#codec.encode(message), payload);
+  /** The header first. */
+  frames({ message, payload }: Said): readonly [Header, ...Uint8Array[]] {
+    const header = { bytes: this.#codec.encode(message), payload };
     return [header, ...(payload === undefined || payload.byteLength === 0 ? [] : [payload])];
   }
 
@@ -62,8 +63,8 @@ export class Caller {
     for (const one of said) for (const frame of this.frames(one)) this.raw(frame);
   }
 
-  raw(frame: Uint8Array | string): void {
-    this.#socket.send(frame, { binary: typeof frame !== "string" }, () => {});
+  raw(frame: Frame): void {
+    this.#socket.send(sealed(frame, this.#sent), { binary: typeof frame !== "string" }, () => {});
   }
 
   ping(): void {
@@ -142,8 +143,8 @@ export interface BadCoordinator {
 }
 
 const broken = [4000];
-/** Also what `ws` finds, and 4001 after silence. */
-const coded = [1000, 1002, 1007, 1009, 4000, 4001];
+/** Also what `ws` finds, 4001 after silence, and 4002 for damage. */
+const coded = [1000, 1002, 1007, 1009, 4000, 4001, 4002];
 
 /** A change to the welcome that no worker may fall for. */
 const welcomes: Readonly<Record<string, Partial<MessageOf<ToWorker, "welcome">>>> = {
@@ -245,7 +246,7 @@ function sayMutated(caller: Caller, said: readonly Said[], dice: Dice): void {
       isMutated && one.payload !== undefined && dice.chance(0.5) ? mutated(dice, one.payload) : one.payload;
     const [header, ...rest] = caller.frames(payload === undefined ? one : { ...one, payload });
     const isHeader = isMutated && payload === one.payload;
-    for (const frame of [isHeader ? mutatedHeader(dice, header!) : header!, ...rest]) caller.raw(frame);
+    for (const frame of [isHeader ? mutatedHeader(dice, header) : header, ...rest]) caller.raw(frame);
   }
 }
 
@@ -307,7 +308,7 @@ export const badCoordinators: readonly BadCoordinator[] = [
     async treat(caller, { welcome, programs }) {
       const [header] = caller.frames(programs[0]!);
       caller.say({ message: { ...welcome, silenceMs: 300 } });
-      caller.raw(header!);
+      caller.raw(header);
     },
   },
   {

@@ -1,16 +1,9 @@
 import { request } from "node:http";
 import { connect } from "node:net";
-import {
-  type MessageOf,
-  protocolVersion,
-  subprotocol,
-  type ToCoordinator,
-  type ToWorker,
-  withChecksums,
-} from "@tutti/core/wire";
+import { type MessageOf, protocolVersion, subprotocol, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import { WebSocket } from "ws";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
-import { mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
+import { type Frame, type Header, mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
 import { type Ending, type Target, Visitor } from "./visitor.ts";
 
 /** A visit that no worker would pay, and how a coordinator may end it. */
@@ -39,7 +32,7 @@ function conversation(numericClass: string): readonly ToCoordinator[] {
   return [
     hello(),
     { type: "ready", numericClass },
-    { type: "heartbeat", sentMs: 12.5 },
+    { type: "heartbeat", sentMs: 0, arrivedBytes: 12, leases: 0 },
     { type: "result", ...somewhere, scalars: new Uint8Array(16), computeMs: 1, chunks: 1, payloadBytes: 0 },
     { type: "partial", ...somewhere, chunk: 0, payloadBytes: 64 },
     { type: "failed", ...somewhere, code: "ENGINE_FAILED", message: "no" },
@@ -96,15 +89,15 @@ function upgrade(target: Target, headers: Readonly<Record<string, string>>): Pro
 }
 
 /** Sends frames, then one that no state allows, and waits for the end. */
-async function afterwards(visitor: Visitor, frames: readonly (Uint8Array | string)[]): Promise<Ending> {
+async function afterwards(visitor: Visitor, frames: readonly Frame[]): Promise<Ending> {
   for (const frame of frames) visitor.raw(frame);
   visitor.raw("and good night");
   return visitor.ended;
 }
 
 const broken = [4000, 4001];
-/** Also what `ws` finds (1002, 1007, 1009), and a goodbye (1000) to a worker of another arithmetic or version. */
-const coded = [1000, 1002, 1007, 1009, ...broken];
+/** Also damage (4002), what `ws` finds (1002, 1007, 1009), and a goodbye (1000) to a worker of another arithmetic or version. */
+const coded = [1000, 1002, 1007, 1009, 4002, ...broken];
 
 const strangers: readonly BadWorker[] = [
   {
@@ -166,7 +159,7 @@ const ofTheTransport: readonly BadWorker[] = [
     async visit(target, dice) {
       if (dice.chance(0.5)) return (await Visitor.open(target, dice.pick(["tutti.v0", "tutti.v99", ""]))).ended;
       const visitor = await Visitor.open(target);
-      visitor.say(hello({ protocol: dice.whole(2, 1000) }));
+      visitor.say(hello({ protocol: protocolVersion + dice.whole(1, 1000) }));
       return visitor.ended;
     },
   },
@@ -267,9 +260,8 @@ const ofTheProtocol: readonly BadWorker[] = [
     allowed: coded,
     async visit(target, dice) {
       const visitor = await Visitor.open(target);
-      const frame = visitor.encode(dice.pick(conversation(target.numericClass)) ?? hello());
-      const header = frame.subarray(0, -8);
-      return afterwards(visitor, [withChecksums(header.subarray(0, dice.whole(0, header.length - 1)), undefined)]);
+      const { bytes } = visitor.encode(dice.pick(conversation(target.numericClass)) ?? hello());
+      return afterwards(visitor, [{ bytes: bytes.subarray(0, dice.whole(0, bytes.length - 1)), payload: undefined }]);
     },
   },
   {
@@ -278,9 +270,29 @@ const ofTheProtocol: readonly BadWorker[] = [
     async visit(target, dice) {
       const visitor = await Visitor.open(target);
       const kind = dice.pick([0xc6, 0xdb, 0xdd, 0xdf, 0xc9]) ?? 0; // bin, str, array, map, ext with 32-bit lengths
-      return afterwards(visitor, [
-        withChecksums(Uint8Array.of(0x81, 0xa4, 0x74, 0x79, 0x70, 0x65, kind, 0xff, 0xff, 0xff, 0xf0, 0x00), undefined),
-      ]);
+      const bytes = Uint8Array.of(0x81, 0xa4, 0x74, 0x79, 0x70, 0x65, kind, 0xff, 0xff, 0xff, 0xf0, 0x00);
+      return afterwards(visitor, [{ bytes, payload: undefined }]);
+    },
+  },
+  {
+    name: "a message that comes twice",
+    allowed: [4002],
+    async visit(target, dice) {
+      const visitor = await Visitor.open(target);
+      const twice = dice.whole(0, 1);
+      for (const [i, message] of [
+        hello(),
+        { type: "heartbeat", sentMs: 0, arrivedBytes: 1, leases: 0 } as const,
+      ].entries()) {
+        let whole: Uint8Array = new Uint8Array(0);
+        const keep = (frame: Uint8Array): Uint8Array => {
+          whole = frame;
+          return frame;
+        };
+        visitor.raw({ ...visitor.encode(message), damage: keep });
+        if (i === twice) visitor.raw(whole);
+      }
+      return visitor.ended;
     },
   },
   {
@@ -289,7 +301,7 @@ const ofTheProtocol: readonly BadWorker[] = [
     async visit(target) {
       const visitor = await Visitor.open(target);
       visitor.say(hello());
-      for (let i = 0; i < 5000; i++) visitor.say({ type: "heartbeat", sentMs: i });
+      for (let i = 0; i < 5000; i++) visitor.say({ type: "heartbeat", sentMs: 0, arrivedBytes: i, leases: 0 });
       return visitor.ended;
     },
   },
@@ -299,7 +311,7 @@ type Lease = MessageOf<ToWorker, "lease">;
 
 /** What somebody who was admitted, and knows a lease, may say about it without being believed. */
 const betrayals: Readonly<
-  Record<string, (lease: Lease, visitor: Visitor, dice: Dice) => readonly (Uint8Array | ToCoordinator)[]>
+  Record<string, (lease: Lease, visitor: Visitor, dice: Dice) => readonly (Uint8Array | ToCoordinator | Header)[]>
 > = {
   "scalars of another length": (lease, _, dice) => [
     result(lease, { scalars: new Uint8Array(dice.pick([0, 4, 7, 4096]) ?? 0) }),
@@ -338,7 +350,7 @@ const betrayals: Readonly<
 
 export const insiders: readonly BadWorker[] = Object.entries(betrayals).map(([name, betray]) => ({
   name: `admitted, then ${name}`,
-  allowed: broken,
+  allowed: [...broken, 4002], // a mutation may be of the checksum
   async visit(target, dice) {
     const visitor = await Visitor.open(target);
     visitor.say(hello());
@@ -349,7 +361,7 @@ export const insiders: readonly BadWorker[] = Object.entries(betrayals).map(([na
     return afterwards(
       visitor,
       frames.map((frame, i) => {
-        if (frame instanceof Uint8Array) return frame;
+        if (frame instanceof Uint8Array || "bytes" in frame) return frame;
         const payload = frames[i + 1];
         return visitor.encode(frame, payload instanceof Uint8Array ? payload : undefined);
       }),

@@ -73,7 +73,7 @@ test("drops every bad worker with a code, and trains to the same bits meanwhile"
     host: "127.0.0.1",
     port: 0,
     token,
-    limits: { handshakeMs: 300 },
+    limits: { handshakeMs: 1000 },
     accept: (connection) => coordinator.accept(connection),
   });
   const worker = new TuttiProcess(["worker", server.url, "--json"], { env: { TUTTI_TOKEN: token } });

@@ -1,20 +1,37 @@
-import { withChecksums } from "@tutti/core/wire";
+import type { HeaderChecksums } from "@tutti/core/wire";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
+
+/** A header that gets its checksums when it is sent, for they continue those of the header before. */
+export interface Header {
+  readonly bytes: Uint8Array;
+  readonly payload: Uint8Array | undefined;
+  /** What becomes of it afterwards, on the way. */
+  readonly damage?: (frame: Uint8Array) => Uint8Array;
+}
+
+/** Anything that can be sent. */
+export type Frame = Uint8Array | string | Header;
+
+export function sealed(frame: Frame, checksums: HeaderChecksums): Uint8Array | string {
+  if (typeof frame === "string" || frame instanceof Uint8Array) return frame;
+  const { bytes, payload, damage = (whole) => whole } = frame;
+  return damage(checksums.seal(bytes, payload));
+}
 
 export function randomBytes(dice: Dice, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => dice.whole(0, 255));
 }
 
-/** A header frame mutated; mostly with the checksums of what has become of it, so that it is read. */
-export function mutatedHeader(dice: Dice, frame: Uint8Array): Uint8Array {
-  if (dice.chance(0.2)) return mutated(dice, frame);
-  return withChecksums(mutated(dice, frame.subarray(0, -8)), undefined);
+/** A header mutated; mostly with the checksums of what has become of it, so that it is read. */
+export function mutatedHeader(dice: Dice, header: Header): Header {
+  if (dice.chance(0.2)) return { ...header, damage: (frame) => mutated(dice, frame) };
+  return { ...header, bytes: mutated(dice, header.bytes) };
 }
 
 /** Random bytes, half of them with the checksums of a header. */
-export function randomFrame(dice: Dice, length: number): Uint8Array {
+export function randomFrame(dice: Dice, length: number): Frame {
   const bytes = randomBytes(dice, length);
-  return dice.chance(0.5) ? withChecksums(bytes, undefined) : bytes;
+  return dice.chance(0.5) ? { bytes, payload: undefined } : bytes;
 }
 
 /** A copy with one to eight changes: flipped bits, replaced, removed, inserted or repeated bytes, or an end cut off. */

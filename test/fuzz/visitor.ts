@@ -1,12 +1,13 @@
 import {
   FramedConnection,
+  HeaderChecksums,
   subprotocol,
   type ToCoordinator,
   type ToWorker,
-  withChecksums,
   workerCodec,
 } from "@tutti/core/wire";
 import { WebSocket } from "ws";
+import { type Frame, type Header, sealed } from "./mutate.ts";
 
 export interface Target {
   readonly url: string;
@@ -30,6 +31,7 @@ export class Visitor {
   readonly socket: WebSocket;
   readonly ended: Promise<Ending>;
   readonly #codec = workerCodec();
+  readonly #checksums = new HeaderChecksums();
   readonly #heard: ToWorker[] = [];
   readonly #waiting = new Set<(message: ToWorker) => void>();
 
@@ -62,9 +64,8 @@ export class Visitor {
     return this.#heard;
   }
 
-  /** A header frame, with its checksums. */
-  encode(message: ToCoordinator, payload?: Uint8Array): Uint8Array {
-    return withChecksums(this.#codec.encode(message), payload);
+  encode(message: ToCoordinator, payload?: Uint8Array): Header {
+    return { bytes: this.#codec.encode(message), payload };
   }
 
   say(message: ToCoordinator): void {
@@ -72,8 +73,8 @@ export class Visitor {
   }
 
   /** Does nothing once the connection is closing. */
-  raw(frame: Uint8Array | string): void {
-    this.socket.send(frame, { binary: typeof frame !== "string" }, () => {});
+  raw(frame: Frame): void {
+    this.socket.send(sealed(frame, this.#checksums), { binary: typeof frame !== "string" }, () => {});
   }
 
   /** The first message of that type, past or to come within `withinMs`; undefined otherwise. */

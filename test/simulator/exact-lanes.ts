@@ -11,6 +11,10 @@ export interface Pace {
   factor: number;
   /** The next so many computations fail. */
   failures: number;
+  /** The next so many computations find no memory. */
+  starved: number;
+  /** Called when the next computation begins, if set. */
+  onCompute: (() => void) | undefined;
   /** The next so many computations give a wrong number. */
   lies: number;
 }
@@ -44,6 +48,9 @@ export class ExactLanes implements Lanes {
 
   async compute(task: NodeTask): Promise<NodeResult> {
     const { arena } = this.#memory;
+    const { onCompute } = this.#pace;
+    this.#pace.onCompute = undefined;
+    onCompute?.();
     const programs = [...task.shards.values()].map(({ programId }) => this.#programs.get(programId)!);
     if (programs.length !== task.node.hi - task.node.lo)
       throw new TuttiError("INTERNAL", `rows are missing for node ${task.node.lo}-${task.node.hi}`);
@@ -60,6 +67,10 @@ export class ExactLanes implements Lanes {
     if (this.#pace.failures > 0) {
       this.#pace.failures--;
       throw new TuttiError("ENGINE_FAILED", "planted engine error");
+    }
+    if (this.#pace.starved > 0) {
+      this.#pace.starved--;
+      throw new RangeError("Array buffer allocation failed");
     }
     const shards = [...task.shards].sort(([a], [b]) => a - b);
     const rows = new Map(

@@ -1,30 +1,10 @@
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { mutants } from "./mutants.ts";
+import { type Elsewhere, simulateElsewhere } from "./simulate-elsewhere.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
-/** Runs the simulator on sources with one bug planted (see vitest.config.ts); resolves with what it printed. */
-function simulateWith(mutant: number | "none"): Promise<{ status: number | null; output: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      ["node_modules/vitest/vitest.mjs", "run", "--project", "system", "test/simulator/simulator.test.ts"],
-      {
-        cwd: root,
-        env: { ...process.env, TUTTI_MUTANT: String(mutant), TUTTI_SCHEDULES: "1000", TUTTI_SEED: "1", NO_COLOR: "1" },
-      },
-    );
-    let output = "";
-    child.stdout.on("data", (text) => {
-      output += text;
-    });
-    child.stderr.on("data", (text) => {
-      output += text;
-    });
-    child.on("close", (status) => resolve({ status, output }));
-  });
+/** Runs the simulator on sources with one bug planted (see vitest.config.ts). */
+function simulateWith(mutant: number | "none"): Promise<Elsewhere> {
+  return simulateElsewhere({ TUTTI_MUTANT: `${mutant}`, TUTTI_SCHEDULES: "1000", TUTTI_SEED: "1" });
 }
 
 beforeAll(async () => {

@@ -7,6 +7,7 @@ export interface Mutant {
 const coordinator = "packages/coordinator/src/";
 const exchange = "packages/core/src/exchange/";
 const worker = "packages/worker/src/";
+const wire = "packages/core/src/wire/";
 
 /** Bugs of the kinds that break "same bits" or "never hangs"; the simulator must find each within 1,000 schedules. */
 export const mutants: readonly Mutant[] = [
@@ -170,5 +171,64 @@ export const mutants: readonly Mutant[] = [
         replace: "if (lo >= 0) {",
       },
     ],
+  },
+  {
+    name: "a header that was damaged on the way is believed",
+    edits: [
+      {
+        file: `${wire}checksum.ts`,
+        find: "if (end < 0 || frame.readUInt32LE(end + 4) !== crc32(frame.subarray(0, -4), this.#last))",
+        replace: "if (end < 0)",
+      },
+    ],
+  },
+  {
+    name: "a payload that was damaged on the way is believed",
+    edits: [{ file: `${wire}checksum.ts`, find: "if (crc32(payload) !== checksum)", replace: "if (checksum < 0)" }],
+  },
+  {
+    name: "nobody notices that a frame was lost, or came twice",
+    edits: [
+      {
+        file: `${wire}checksum.ts`,
+        find: "this.#last = crc32(frame.subarray(0, -4), this.#last);",
+        replace: "this.#last = crc32(frame.subarray(0, -4));",
+      },
+      {
+        file: `${wire}checksum.ts`,
+        find: "crc32(frame.subarray(0, -4), this.#last))",
+        replace: "crc32(frame.subarray(0, -4)))",
+      },
+    ],
+  },
+  {
+    name: "an answer that comes twice is counted twice",
+    edits: [
+      {
+        file: `${wire}checksum.ts`,
+        find: "this.#last = crc32(frame.subarray(0, -4), this.#last);",
+        replace: "this.#last = crc32(frame.subarray(0, -4));",
+      },
+      {
+        file: `${wire}checksum.ts`,
+        find: "crc32(frame.subarray(0, -4), this.#last))",
+        replace: "crc32(frame.subarray(0, -4)))",
+      },
+      {
+        file: `${coordinator}worker-rules.ts`,
+        find: "if (debt === undefined || debt[what] < count) {",
+        replace: "if (debt === undefined) return { answers: 0, chunks: 0 };\n    if (count < 0) {",
+      },
+      {
+        file: `${coordinator}step-round.ts`,
+        find: "if (this.#perShard[lo] === undefined) {",
+        replace: "if (lo >= 0) {",
+      },
+      { file: `${worker}worker.ts`, find: "if (hash === message.hash) return;", replace: "return;" },
+    ],
+  },
+  {
+    name: "a worker goes on computing from parameters that are not the coordinator's",
+    edits: [{ file: `${worker}worker.ts`, find: "if (this.#differs) return;", replace: "" }],
   },
 ];

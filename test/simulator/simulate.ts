@@ -5,10 +5,11 @@ import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { Worker, WorkerMemory } from "@tutti/worker";
 import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
+import { CoordinatorRules, KnownRun } from "../../packages/worker/src/coordinator-rules.ts";
 import { ExactLanes, type Pace } from "./exact-lanes.ts";
 import { chunkFloats, normBlockFloats, tinyRun } from "./tiny-run.ts";
 import { VirtualClock } from "./virtual-clock.ts";
-import { type Link, virtualLink } from "./virtual-network.ts";
+import { type Direction, type FrameAccident, frameFaults, type Link, virtualLink } from "./virtual-network.ts";
 
 /** What a schedule led to: everything that must be the same as in an undisturbed run. */
 export interface Outcome {
@@ -28,16 +29,34 @@ export interface Schedule {
   readonly outcome: Outcome;
   /** Workers sent away for a wrong answer. */
   readonly quarantined: number;
+  /** What happened to frames. */
+  readonly accidents: readonly FrameAccident[];
+}
+
+/** Memory that can run out: the allocation after so many more throws, as the real one's does. */
+class SmallArena extends Arena {
+  left = Number.POSITIVE_INFINITY;
+
+  override allocate(bytes: number): number {
+    if (this.left-- > 0) return super.allocate(bytes);
+    this.left = Number.POSITIVE_INFINITY;
+    throw new RangeError("WebAssembly.Memory.grow(): Maximum memory size exceeded");
+  }
 }
 
 /** Arenas are address space: schedules share some. */
 export class SimulatedMachines {
-  #memories: ComputeMemory[] = [];
+  #memories: (ComputeMemory & { readonly arena: SmallArena })[] = [];
   #used = 0;
   #schedules = 0;
 
-  next(): ComputeMemory {
-    const memory = this.#memories[this.#used] ?? computeMemory(new Arena(1 << 28));
+  next(): ComputeMemory & { readonly arena: SmallArena } {
+    let memory = this.#memories[this.#used];
+    if (memory === undefined) {
+      const arena = new SmallArena(1 << 28);
+      memory = { ...computeMemory(arena), arena };
+    }
+    memory.arena.left = Number.POSITIVE_INFINITY;
     this.#memories[this.#used++] = memory;
     return memory;
   }
@@ -49,8 +68,10 @@ export class SimulatedMachines {
   }
 }
 
+/** A worker process. */
 interface Machine {
-  readonly link: Link;
+  link: Link;
+  readonly arena: SmallArena;
   readonly pace: Pace;
   isUp: boolean;
 }
@@ -71,6 +92,13 @@ const faultKinds = [
   "hang",
   "pause",
   "drain",
+  "cut",
+  "frame",
+  "frame",
+  "frame",
+  "frame",
+  "out of memory",
+  "out of memory",
 ] as const;
 
 /** With liars nobody else fails, so that there are always two honest workers. */
@@ -92,19 +120,29 @@ export async function simulate(
   const run = tinyRun(shards, clip, compress);
   const faults: string[] = [];
   const trace: string[] = [];
+  const accidents: FrameAccident[] = [];
   const up: Machine[] = [];
   let stepsDone = 0;
+  let ended: { error?: unknown } | undefined;
   let liars = 0;
+  /** At most two: three failures of one lease end a run, and must. */
+  let laneFailures = 0;
   let quarantined = 0;
   const onEvent = (event: RunEvent): void => {
     if (event.type === "step") {
       stepsDone = event.step;
       trace.push(`${event.step} ${event.loss} ${event.gradientNorm} ${event.samples} ${event.weightsSha256}`);
     }
-    // Nothing in these schedules changes what is sent, so no worker may ever find its parameters to differ.
-    if (event.type === "notice" && /they are sent again|is not what another computed/.test(event.message))
+    // Checksums find all that happens to frames, but for the payload of an update, which the commit's hash finds.
+    const isUpdateHit = accidents.some(({ message, part }) => message === "update" && part === "payload");
+    if (event.type === "notice" && /they are sent again/.test(event.message) && !isUpdateHit)
+      coordinator.fail(new Error(event.message));
+    if (event.type === "notice" && /is not what another computed/.test(event.message))
       coordinator.fail(new Error(event.message));
     if (event.type === "worker" && /differ/.test(event.reason ?? "")) coordinator.fail(new Error(event.reason));
+    // Honest ends of a link on which nothing happened to frames have nothing to reproach each other with.
+    if (event.type === "worker" && /damaged|protocol/.test(event.reason ?? "") && accidents.length === 0)
+      coordinator.fail(new Error(event.reason));
     if (event.type === "worker" && event.event === "refused") quarantined++;
     if (event.type === "validation") trace.push(`validation ${event.step} ${event.loss}`);
   };
@@ -125,7 +163,7 @@ export async function simulate(
       hashEveryStep: true,
       chunkFloats,
       normBlockFloats,
-      inlineBytes: dice.chance(0.5) ? 64 : 16_384,
+      inlineBytes: dice.chance(0.5) ? 16 : 16_384,
       memory: machines.next(),
       onEvent,
       lateMs: 300,
@@ -133,26 +171,41 @@ export async function simulate(
     },
   );
   const join = (): void => {
-    const link = virtualLink(clock, dice);
     const memory = machines.next();
-    const pace: Pace = { factor: 1, failures: 0, lies: 0 };
+    const pace: Pace = { factor: 1, failures: 0, starved: 0, lies: 0, onCompute: undefined };
     const lanes = new ExactLanes(dice.whole(1, 2), memory, clock, dice, pace);
-    const machine: Machine = { link, pace, isUp: true };
-    const worker = new Worker({
-      connection: link.workerEnd,
-      lanes,
-      memory: new WorkerMemory(memory),
-      clock,
-      checkProgram: () => {},
-      numericClass: async () => "c0",
-      identity: { instance: `${up.length}`, host: "virtual", pid: 1, engine: "exact", node: "virtual" },
-      log: (line) => faults.push(line),
-    });
+    const [known, kept] = [new KnownRun(), new WorkerMemory(memory)];
+    const instance = `${up.length}`;
+    const connect = (): Link => {
+      const link = virtualLink(clock, dice, new CoordinatorRules(known), (accident) => accidents.push(accident));
+      if (!options.undisturbed && !options.liars && dice.chance(0.1)) disturbFrame(link, 8);
+      coordinator.accept(link.coordinatorEnd);
+      const worker = new Worker({
+        connection: link.workerEnd,
+        lanes,
+        memory: kept,
+        clock,
+        checkProgram: () => {},
+        numericClass: async () => "c0",
+        identity: { instance, host: "virtual", pid: 1, engine: "exact", node: "virtual" },
+        log: (line) => faults.push(line),
+      });
+      void worker.run().then(({ kind, code, message }) => {
+        if (kind !== "lost") machine.isUp = false;
+        if (code !== "CONNECTION_LOST") faults.push(`worker ${instance}: ${code} (${message})`);
+        if (machine.isUp)
+          clock.setTimer(dice.uniform() * 100, () => {
+            if (machine.isUp && ended === undefined) machine.link = connect();
+          });
+      });
+      return link;
+    };
+    const machine: Machine = { link: connect(), arena: memory.arena, pace, isUp: true };
     up.push(machine);
-    coordinator.accept(link.coordinatorEnd);
-    void worker.run().then(() => {
-      machine.isUp = false;
-    });
+  };
+  const disturbFrame = (link: Link, within: number): void => {
+    const direction = dice.pick<Direction>(["toWorker", "toCoordinator"])!;
+    link.disturb(direction, dice.pick(frameFaults)!, dice.whole(0, within));
   };
   const disturb = (): void => {
     const alive = up.filter(({ isUp }) => isUp);
@@ -194,8 +247,21 @@ export async function simulate(
     else if (kind === "drain") drain(coordinator, dice);
     else if (kind === "hang") victim.pace.factor = 1e9;
     else if (kind === "slow link") victim.link.slowDown(200);
-    else victim.pace.failures = 1;
-    if (kind !== "slow link" && kind !== "engine error") clock.setTimer(dice.uniform() * 50, join); // its place is filled again
+    else if (kind === "cut") victim.link.cut();
+    else if (kind === "frame") disturbFrame(victim.link, 40);
+    else if (kind === "out of memory") {
+      const [way, after] = [dice.whole(0, 2), dice.whole(0, 3)];
+      if (way === 0) {
+        if (laneFailures++ < 2) victim.pace.starved = 1;
+      } else if (way === 1) victim.arena.left = after;
+      else
+        victim.pace.onCompute = () => {
+          kill(victim);
+          clock.setTimer(dice.uniform() * 50, join);
+        };
+    } else if (laneFailures++ < 2) victim.pace.failures = 1;
+    if (!["slow link", "engine error", "cut", "frame", "out of memory"].includes(kind))
+      clock.setTimer(dice.uniform() * 50, join); // its place is filled again
   };
   const first = options.undisturbed ? 1 : options.liars ? 5 : dice.whole(3, 5);
   for (let i = 0; i < first; i++) clock.setTimer(dice.uniform() * 20, join);
@@ -203,7 +269,6 @@ export async function simulate(
     const count = dice.whole(2, 8);
     for (let i = 0; i < count; i++) clock.setTimer(dice.uniform() * 150, disturb);
   }
-  let ended: { error?: unknown } | undefined;
   const done = coordinator.train().then(
     () => {
       ended = {};
@@ -237,6 +302,7 @@ export async function simulate(
     compress,
     faults,
     quarantined,
+    accidents,
     outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },
   };
 }

@@ -17,7 +17,12 @@ export class VirtualClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): { cancel(): void } {
-    const event: Event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, fire };
+    return this.at(this.#nowMs + Math.max(0, delayMs), fire);
+  }
+
+  /** Exactly then: a delay is rounded, and could overtake another that ends at the same moment. */
+  at(atMs: number, fire: () => void): { cancel(): void } {
+    const event: Event = { atMs: Math.max(this.#nowMs, atMs), order: this.#order++, fire };
     this.#push(event);
     return {
       cancel: () => {

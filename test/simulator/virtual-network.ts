@@ -1,42 +1,71 @@
-import type { Connection, ConnectionHandlers, Message, ToCoordinator, ToWorker } from "@tutti/core/wire";
+import type { Clock } from "@tutti/core/clock";
+import {
+  type Connection,
+  coordinatorCodec,
+  FramedConnection,
+  type Message,
+  type MessageSocket,
+  type PeerRules,
+  type ToCoordinator,
+  type ToWorker,
+  workerCodec,
+} from "@tutti/core/wire";
+import { WorkerRules } from "../../packages/coordinator/src/worker-rules.ts";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
+
+export type Direction = "toWorker" | "toCoordinator";
+
+export const frameFaults = ["damaged", "repeated", "lost", "overtaken"] as const;
+
+/** What can happen to frames on their way, which TCP rules out and faulty equipment does not. */
+export type FrameFault = (typeof frameFaults)[number];
+
+/** A fault that happened to a frame: of a header, or of the payload behind it. */
+export interface FrameAccident {
+  readonly fault: FrameFault;
+  readonly message: Message["type"];
+  readonly part: "header" | "payload";
+}
 
 /** What can be done to a link while it is up. */
 export interface Link {
   readonly coordinatorEnd: Connection<ToWorker, ToCoordinator>;
   readonly workerEnd: Connection<ToCoordinator, ToWorker>;
   /** From now on nothing arrives in this direction, and nobody is told. */
-  silence(direction: "toWorker" | "toCoordinator" | "both"): void;
+  silence(direction: Direction | "both"): void;
   /** Adds to the delay of all that is sent from now on. */
   slowDown(extraMs: number): void;
-  /** The worker's process is gone: both ends learn of it after the network's delay. */
+  /** The worker's process is gone: the coordinator learns of it after the network's delay. */
   kill(): void;
-  /** Calls back when the worker has sent so many more messages, before it sends another. */
-  afterSent(messages: number, call: () => void): void;
-}
-
-interface Direction {
-  isSilent: boolean;
-  extraMs: number;
-  lastFlushMs: number;
-  lastArrivalMs: number;
+  /** The connection breaks, and both ends learn of it. */
+  cut(): void;
+  /** Calls back when the worker has sent so many more frames, before it sends another. */
+  afterSent(frames: number, call: () => void): void;
+  /** What happens to the frame after `after` more of a direction. */
+  disturb(direction: Direction, fault: FrameFault, after: number): void;
 }
 
 /**
- * A connection with random delays. Order within a direction is kept, as TCP does; between links there is none. A payload
- * is read when it is flushed, some time after it was sent: whoever overwrites it before is found out.
+ * A connection with random delays: the real framing, checksums and rules over two sockets that are not. Order within a
+ * direction is kept, as TCP does, unless a fault says otherwise; between links there is none. A payload is read when it is
+ * flushed, some time after it was sent: whoever overwrites it before is found out.
  */
-export function virtualLink(clock: VirtualClock, dice: Dice): Link {
-  const toWorker: Direction = { isSilent: false, extraMs: 0, lastFlushMs: 0, lastArrivalMs: 0 };
-  const toCoordinator: Direction = { isSilent: false, extraMs: 0, lastFlushMs: 0, lastArrivalMs: 0 };
-  const coordinatorEnd = new VirtualEnd<ToWorker, ToCoordinator>(clock, dice, toWorker);
-  const workerEnd = new VirtualEnd<ToCoordinator, ToWorker>(clock, dice, toCoordinator);
-  coordinatorEnd.peer = workerEnd;
-  workerEnd.peer = coordinatorEnd;
+export function virtualLink(
+  clock: VirtualClock,
+  dice: Dice,
+  rulesOfWorker: PeerRules<ToCoordinator, ToWorker>,
+  onAccident: (accident: FrameAccident) => void,
+): Link {
+  const toWorker = new VirtualSocket(clock, dice, onAccident);
+  const toCoordinator = new VirtualSocket(clock, dice, onAccident);
+  toWorker.peer = toCoordinator;
+  toCoordinator.peer = toWorker;
+  const sockets = { toWorker, toCoordinator };
+  const rulesOfCoordinator = new WorkerRules(() => clock.now());
   return {
-    coordinatorEnd,
-    workerEnd,
+    coordinatorEnd: new NotedConnection(toWorker, coordinatorCodec(), rulesOfCoordinator, clock),
+    workerEnd: new NotedConnection(toCoordinator, workerCodec(), rulesOfWorker, clock),
     silence(direction) {
       if (direction !== "toCoordinator") toWorker.isSilent = true;
       if (direction !== "toWorker") toCoordinator.isSilent = true;
@@ -46,81 +75,155 @@ export function virtualLink(clock: VirtualClock, dice: Dice): Link {
       toCoordinator.extraMs += extraMs;
     },
     kill() {
-      workerEnd.cut("killed");
-      clock.setTimer(dice.uniform() * 5, () => coordinatorEnd.cut("the worker's process is gone"));
+      toCoordinator.terminate();
     },
-    afterSent(messages, call) {
-      workerEnd.watch = { messages, call };
+    cut() {
+      toCoordinator.terminate();
+      toWorker.terminate();
+    },
+    afterSent(frames, call) {
+      toCoordinator.watch = { frames, call };
+    },
+    disturb(direction, fault, after) {
+      sockets[direction].plan = { fault, after };
     },
   };
 }
 
-class VirtualEnd<Out extends Message, In extends Message> implements Connection<Out, In> {
-  readonly bufferedBytes = 0;
-  peer: VirtualEnd<In, Out> | undefined;
-  watch: { messages: number; readonly call: () => void } | undefined;
+/** Tells its socket what message the frames belong to. */
+class NotedConnection<Out extends Message, In extends Message> extends FramedConnection<Out, In> {
+  readonly #noted: VirtualSocket;
+
+  constructor(
+    socket: VirtualSocket,
+    codec: ConstructorParameters<typeof FramedConnection<Out, In>>[1],
+    rules: PeerRules<Out, In>,
+    clock: Clock,
+  ) {
+    super(socket, codec, rules, { clock, bytesRead: () => socket.bytesRead });
+    this.#noted = socket;
+  }
+
+  override send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void {
+    this.#noted.sending = { message: message.type, part: "header" };
+    super.send(message, payload, onFlushed);
+  }
+}
+
+interface Listeners {
+  message(data: Buffer, isBinary: boolean): void;
+  close(code: number, reason: Buffer): void;
+}
+
+const abnormal = 1006; // RFC 6455, section 7.1.5
+
+/** One end of a WebSocket; its faults and delays are those of what it sends. */
+class VirtualSocket implements MessageSocket {
+  bufferedAmount = 0;
+  bytesRead = 0;
+  isSilent = false;
+  extraMs = 0;
+  peer: VirtualSocket | undefined;
+  plan: { readonly fault: FrameFault; after: number } | undefined;
+  watch: { frames: number; readonly call: () => void } | undefined;
+  sending: { readonly message: Message["type"]; readonly part: "header" | "payload" } | undefined;
   readonly #clock: VirtualClock;
   readonly #dice: Dice;
-  readonly #out: Direction;
-  #handlers: ConnectionHandlers<In> | undefined;
-  #isClosed = false;
+  readonly #onAccident: (accident: FrameAccident) => void;
+  readonly #listeners: Partial<Listeners> = {};
+  /** Frames that are sent again, or late, once the next has been sent. */
+  #held: Buffer[] = [];
+  #state: "open" | "closing" | "closed" = "open";
+  #lastFlushMs = 0;
+  #lastArrivalMs = 0;
 
-  constructor(clock: VirtualClock, dice: Dice, out: Direction) {
+  constructor(clock: VirtualClock, dice: Dice, onAccident: (accident: FrameAccident) => void) {
     this.#clock = clock;
     this.#dice = dice;
-    this.#out = out;
+    this.#onAccident = onAccident;
   }
 
-  listen(handlers: ConnectionHandlers<In>): void {
-    this.#handlers = handlers;
+  on(event: string, listener: (...parts: never[]) => void): this {
+    Object.assign(this.#listeners, { [event]: listener });
+    return this;
   }
 
-  send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void {
-    if (this.#isClosed) return;
+  pong(): void {}
+
+  send(data: Uint8Array, _options: object, callback?: () => void): void {
+    if (this.#state !== "open") return;
     const arrivalMs = this.#arrival();
-    const earliestMs = Math.max(this.#clock.now(), this.#out.lastFlushMs);
+    const earliestMs = Math.max(this.#clock.now(), this.#lastFlushMs);
     const flushMs = earliestMs + this.#dice.uniform() * (arrivalMs - earliestMs);
-    this.#out.lastFlushMs = flushMs;
-    const letter = structuredClone(message);
-    let read: Uint8Array | undefined;
-    this.#clock.setTimer(flushMs - this.#clock.now(), () => {
-      read = payload === undefined ? undefined : Uint8Array.from(payload);
-      if (!this.#isClosed) onFlushed?.();
+    this.#lastFlushMs = flushMs;
+    this.bufferedAmount += data.byteLength;
+    const fault = this.#nextFault();
+    const bit = fault === "damaged" ? this.#dice.whole(0, data.byteLength * 8 - 1) : 0;
+    const frame = Buffer.allocUnsafe(data.byteLength);
+    this.#clock.at(flushMs, () => {
+      this.bufferedAmount -= data.byteLength;
+      frame.set(data);
+      if (fault === "damaged") frame[bit >> 3]! ^= 1 << (bit & 7);
+      if (this.#state === "open") callback?.();
     });
-    this.#deliver(arrivalMs, (peer) => peer.arrive(letter, read));
-    if (this.watch !== undefined && --this.watch.messages === 0) this.watch.call();
+    if (fault !== "lost" && fault !== "overtaken") this.#deliver(arrivalMs, frame);
+    for (const held of this.#held.splice(0)) this.#deliver(this.#arrival(), held);
+    if (fault === "repeated" || fault === "overtaken") this.#held.push(frame);
+    if (this.sending !== undefined) this.sending = { ...this.sending, part: "payload" };
+    if (this.watch !== undefined && --this.watch.frames === 0) this.watch.call();
   }
 
-  close(reason: string): void {
-    if (this.#isClosed) return;
-    this.#deliver(this.#arrival(), (peer) => peer.cut(reason));
-    this.cut(reason);
+  close(code: number, reason: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#tell(this.#arrival(), (peer) => peer.#closedByPeer(code, reason));
   }
 
-  destroy(): void {
-    this.close("destroyed");
+  terminate(): void {
+    if (this.#state === "closed") return;
+    this.#tell(this.#arrival(), (peer) => peer.#end(abnormal, ""));
+    this.#end(abnormal, "");
   }
 
-  /** This end is closed and told so, in a later event. */
-  cut(reason: string): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#clock.setTimer(0, () => this.#handlers?.closed(reason));
+  /** Answers the close frame; both ends are closed then. */
+  #closedByPeer(code: number, reason: string): void {
+    if (this.#state === "closed") return;
+    this.#tell(this.#arrival(), (peer) => peer.#end(code, ""));
+    this.#end(code, reason);
   }
 
-  arrive(message: In, payload: Uint8Array | undefined): void {
-    if (!this.#isClosed) this.#handlers?.message(message, payload);
+  /** Tells this end, in a later event. */
+  #end(code: number, reason: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#clock.setTimer(0, () => this.#listeners.close?.(code, Buffer.from(reason)));
+  }
+
+  #nextFault(): FrameFault | undefined {
+    if (this.plan === undefined || this.plan.after-- > 0) return undefined;
+    const { fault } = this.plan;
+    this.plan = undefined;
+    if (this.sending !== undefined) this.#onAccident({ fault, ...this.sending });
+    return fault;
   }
 
   #arrival(): number {
-    const delayMs = this.#dice.uniform() * (this.#dice.chance(0.05) ? 40 : 3) + this.#out.extraMs;
-    this.#out.lastArrivalMs = Math.max(this.#out.lastArrivalMs, this.#clock.now() + delayMs);
-    return this.#out.lastArrivalMs;
+    const delayMs = this.#dice.uniform() * (this.#dice.chance(0.05) ? 40 : 3) + this.extraMs;
+    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.#clock.now() + delayMs);
+    return this.#lastArrivalMs;
   }
 
-  #deliver(atMs: number, arrive: (peer: VirtualEnd<In, Out>) => void): void {
-    this.#clock.setTimer(atMs - this.#clock.now(), () => {
-      if (this.peer !== undefined && !this.#out.isSilent) arrive(this.peer);
+  #deliver(atMs: number, frame: Buffer): void {
+    this.#tell(atMs, (peer) => {
+      if (peer.#state === "closed") return;
+      peer.bytesRead += frame.byteLength;
+      peer.#listeners.message?.(frame, true);
+    });
+  }
+
+  #tell(atMs: number, tell: (peer: VirtualSocket) => void): void {
+    this.#clock.at(atMs, () => {
+      if (this.peer !== undefined && !this.isSilent) tell(this.peer);
     });
   }
 }

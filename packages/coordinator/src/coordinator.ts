@@ -216,12 +216,11 @@ export class Coordinator {
 
   /** What is known of the run besides its events. */
   get status(): CoordinatorStatus {
-    const nowMs = this.#clock.now();
     const { state } = this.#life;
     const isPaused = this.#steering.isPaused && (state === "waiting" || state === "training");
     return {
       state: isPaused ? "paused" : state,
-      workers: this.#membership.all.map((member) => workerStatus(member, nowMs)),
+      workers: this.#membership.all.map(workerStatus),
       ledger: { ...this.#ledger },
     };
   }

@@ -1,5 +1,5 @@
 import type { TuttiError } from "@tutti/core/errors";
-import type { Connection, MessageOf, ToCoordinator, ToWorker } from "@tutti/core/wire";
+import type { Connection, MessageOf, Silence, ToCoordinator, ToWorker } from "@tutti/core/wire";
 
 /**
  * connecting: no hello yet · loading: compiles programs and runs the canary · active: holds the parameters, computes ·
@@ -7,10 +7,14 @@ import type { Connection, MessageOf, ToCoordinator, ToWorker } from "@tutti/core
  */
 export type MemberState = "connecting" | "loading" | "active" | "gone";
 
+/** More than heartbeats amount to while progress is waited for. */
+const leastTransferBytes = 16_384;
+
 /** One worker as the coordinator knows it. */
 export class Member {
   readonly id: string;
   readonly connection: Connection<ToWorker, ToCoordinator>;
+  readonly silence: Silence;
   state: MemberState = "connecting";
   host = "?";
   pid = 0;
@@ -18,7 +22,6 @@ export class Member {
   numericClass = "";
   /** Fingerprints of the data sets that it has for itself, by name. */
   data: ReadonlyMap<string, string> = new Map();
-  lastHeardMs: number;
   /** Smoothed shards per second per training lease; undefined until measured. */
   shardsPerSecond: number | undefined;
   /** Leases of training steps. */
@@ -32,18 +35,23 @@ export class Member {
   /** What it did in the last committed step. `share` is the part of the shards that it computed. */
   lastStep = { share: 0, computeMs: 0, exchangeMs: 0 };
   #measured = { round: -1, sinceMs: 0, lastMs: 0, shards: 0, computeMs: 0 };
-  /** When it last sent part of an answer, or was given work after having none. */
+  /** When it last sent part of an answer, or got part of what it needs for one, or was given work after having none. */
   lastProgressMs = 0;
+  #leasesSent = 0;
+  /** What has arrived there, by its last heartbeat. */
+  #there = { bytes: 0, leases: 0 };
+  /** Bytes that had arrived here, and there, when that last counted as progress. */
+  #counted = { here: 0, there: 0 };
   /** `${round}:${shard}` of the batches it was sent and may still hold. */
   readonly batches = new Set<string>();
   /** Views of each generation buffer that its socket has not taken yet. */
   readonly unflushed: [number, number] = [0, 0];
   toldStandby = false;
 
-  constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, nowMs: number) {
+  constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, silence: Silence) {
     this.id = id;
     this.connection = connection;
-    this.lastHeardMs = nowMs;
+    this.silence = silence;
   }
 
   get isActive(): boolean {
@@ -56,12 +64,35 @@ export class Member {
   }
 
   send(message: ToWorker, payload?: Uint8Array, onFlushed?: () => void): void {
+    if (message.type === "lease") this.#leasesSent++;
     this.connection.send(message, payload, onFlushed);
   }
 
   dismiss(code: string, message: string, rejoin: boolean): void {
     this.send({ type: "goodbye", code, message, rejoin });
     this.connection.close(message);
+  }
+
+  heartbeat({ arrivedBytes: bytes, leases }: MessageOf<ToCoordinator, "heartbeat">): void {
+    this.#there = { bytes, leases };
+  }
+
+  /**
+   * What it is sent before it can begin, and what it sends, is progress however slow the link. Heartbeats alone are none,
+   * nor is what arrives there while it has all its leases.
+   */
+  noteTransfer(nowMs: number): void {
+    const { arrivedBytes } = this.connection;
+    const isBehind = this.#there.leases < this.#leasesSent;
+    if (!isBehind) this.#counted.there = this.#there.bytes;
+    if (arrivedBytes - this.#counted.here >= leastTransferBytes) {
+      this.#counted.here = arrivedBytes;
+      this.lastProgressMs = nowMs;
+    }
+    if (this.#there.bytes - this.#counted.there >= leastTransferBytes) {
+      this.#counted.there = this.#there.bytes;
+      this.lastProgressMs = nowMs;
+    }
   }
 
   /** It was given work of this round. */

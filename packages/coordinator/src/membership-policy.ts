@@ -1,8 +1,9 @@
-/** What decides about a member: times in milliseconds of one clock. */
+/** What decides about a member: times in milliseconds, instants of one clock. */
 export interface MemberFacts {
   readonly id: string;
   readonly state: "connecting" | "loading" | "active" | "gone";
-  readonly lastHeardMs: number;
+  /** How long nothing has arrived from it. */
+  readonly silentMs: number;
   readonly connectedMs: number;
   /** Its canary has run: it may wait for a place as long as it likes. */
   readonly isReady: boolean;
@@ -10,9 +11,18 @@ export interface MemberFacts {
 }
 
 export interface MembershipConfig {
+  /** Both sides say this often that they are there. */
   readonly heartbeatMs: number;
-  /** A member that has said nothing for this long is dropped. */
+  /**
+   * A member from which nothing has arrived for this long is dropped. Silence is looked for five times in a heartbeat, so
+   * that it is named at most two fifths of a heartbeat later.
+   */
   readonly silenceMs: number;
+  /**
+   * The same until its programs are compiled: checking and passing on a large graph can keep its event loop busy for
+   * seconds, and it has no work that others wait for.
+   */
+  readonly loadingSilenceMs: number;
   /** Time for hello after connecting. */
   readonly helloMs: number;
   /** Time after connecting to compile the programs and run the canary. */
@@ -22,8 +32,9 @@ export interface MembershipConfig {
 }
 
 export const defaultMembership: MembershipConfig = {
-  heartbeatMs: 1000,
-  silenceMs: 5000,
+  heartbeatMs: 500,
+  silenceMs: 2250,
+  loadingSilenceMs: 30_000,
   helloMs: 10_000,
   loadingMs: 300_000,
   maxBufferedBytes: 1 << 30,
@@ -38,15 +49,16 @@ export function overdue(
   const verdicts: { id: string; reason: string }[] = [];
   for (const member of members) {
     if (member.state === "gone") continue;
-    const silentMs = nowMs - member.lastHeardMs;
+    const isLoading = member.state === "loading" && !member.isReady;
+    const limitMs = isLoading ? config.loadingSilenceMs : config.silenceMs;
     if (member.state === "connecting") {
       if (nowMs - member.connectedMs > config.helloMs) {
         verdicts.push({ id: member.id, reason: `no hello within ${config.helloMs} ms` });
       }
-    } else if (member.state === "loading" && !member.isReady && nowMs - member.connectedMs > config.loadingMs) {
+    } else if (isLoading && nowMs - member.connectedMs > config.loadingMs) {
       verdicts.push({ id: member.id, reason: `not ready within ${config.loadingMs} ms` });
-    } else if (silentMs > config.silenceMs) {
-      verdicts.push({ id: member.id, reason: `silent for ${Math.round(silentMs)} ms (limit ${config.silenceMs})` });
+    } else if (member.silentMs > limitMs) {
+      verdicts.push({ id: member.id, reason: `silent for ${Math.round(member.silentMs)} ms (limit ${limitMs})` });
     } else if (member.bufferedBytes > config.maxBufferedBytes) {
       verdicts.push({
         id: member.id,

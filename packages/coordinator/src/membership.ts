@@ -1,6 +1,13 @@
 import type { Clock } from "@tutti/core/clock";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
-import { type Connection, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import {
+  type Connection,
+  checksPerHeartbeat,
+  protocolVersion,
+  Silence,
+  type ToCoordinator,
+  type ToWorker,
+} from "@tutti/core/wire";
 import { type Departure, Member } from "./member.ts";
 import { type MembershipConfig, overdue } from "./membership-policy.ts";
 
@@ -24,12 +31,15 @@ export class Membership {
   readonly #config: MembershipConfig;
   readonly #events: MembershipEvents;
   readonly #members = new Map<string, { member: Member; connectedMs: number }>();
+  readonly #checkMs: number;
   #nextId = 1;
+  #checks = 0;
   #timer: { cancel(): void } | undefined;
 
   constructor(clock: Clock, config: MembershipConfig, events: MembershipEvents) {
     this.#clock = clock;
     this.#config = config;
+    this.#checkMs = config.heartbeatMs / checksPerHeartbeat;
     this.#events = events;
   }
 
@@ -49,14 +59,15 @@ export class Membership {
 
   accept(connection: Connection<ToWorker, ToCoordinator>): void {
     const nowMs = this.#clock.now();
-    const member = new Member(`w${this.#nextId++}`, connection, nowMs);
+    const silence = new Silence(connection, this.#checkMs, nowMs);
+    const member = new Member(`w${this.#nextId++}`, connection, silence);
     this.#members.set(member.id, { member, connectedMs: nowMs });
     connection.listen({
       message: (message, payload) => this.#receive(member, message, payload),
       closed: (reason, error) =>
         this.#leave(member, error === undefined ? { reason } : { reason: error.message, error }),
     });
-    this.#timer ??= this.#clock.setTimer(this.#config.heartbeatMs, () => this.#tick());
+    this.#timer ??= this.#clock.setTimer(this.#checkMs, () => this.#tick());
   }
 
   /** Cuts a member off. */
@@ -86,10 +97,10 @@ export class Membership {
 
   #receive(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void {
     if (member.state === "gone") return;
-    member.lastHeardMs = this.#clock.now();
     try {
       switch (message.type) {
         case "heartbeat":
+          member.heartbeat(message);
           if (message.echo === undefined) return;
           this.#measureRoundTrip(member, message.echo);
           this.#events.echoed(member, message.sentMs, message.echo);
@@ -143,11 +154,11 @@ export class Membership {
 
   #tick(): void {
     const nowMs = this.#clock.now();
-    this.#timer = this.#clock.setTimer(this.#config.heartbeatMs, () => this.#tick());
+    this.#timer = this.#clock.setTimer(this.#checkMs, () => this.#tick());
     const facts = [...this.#members.values()].map(({ member, connectedMs }) => ({
       id: member.id,
       state: member.state,
-      lastHeardMs: member.lastHeardMs,
+      silentMs: member.silence.measure(nowMs),
       isReady: member.numericClass !== "",
       connectedMs,
       bufferedBytes: member.connection.bufferedBytes,
@@ -156,6 +167,8 @@ export class Membership {
       const entry = this.#members.get(id);
       if (entry !== undefined) this.drop(entry.member, reason);
     }
+    for (const member of this.all) member.noteTransfer(nowMs);
+    if (++this.#checks % checksPerHeartbeat !== 0) return;
     for (const member of this.all) if (member.state !== "connecting") member.send({ type: "heartbeat", sentMs: nowMs });
   }
 }

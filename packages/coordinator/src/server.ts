@@ -102,7 +102,9 @@ export async function serve(options: ServerOptions): Promise<Server> {
       guard.authenticated(request.socket);
       const name = request.headers[sharedFileHeader];
       const file = typeof name === "string" ? options.sharedFile?.(name) : undefined;
-      const connection = new FramedConnection(file?.wrap(webSocket) ?? webSocket, coordinatorCodec(), rules());
+      const connection = new FramedConnection(file?.wrap(webSocket) ?? webSocket, coordinatorCodec(), rules(), {
+        bytesRead: () => request.socket.bytesRead,
+      });
       if (webSocket.protocol === subprotocol) {
         accept(connection);
         return;

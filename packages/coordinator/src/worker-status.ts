@@ -2,8 +2,8 @@ import type { StepTimes, WorkerStatus } from "@tutti/core/events";
 import type { Member } from "./member.ts";
 
 /** A member as others are shown it. */
-export function workerStatus(member: Member, nowMs: number): WorkerStatus {
-  const { id, host, lanes, shardsPerSecond, roundTripMs, lastHeardMs, leasesAnswered } = member;
+export function workerStatus(member: Member): WorkerStatus {
+  const { id, host, lanes, shardsPerSecond, roundTripMs, silence, leasesAnswered } = member;
   return {
     id,
     host,
@@ -12,7 +12,7 @@ export function workerStatus(member: Member, nowMs: number): WorkerStatus {
     shardsPerSecond: shardsPerSecond ?? null,
     share: member.lastStep.share,
     roundTripMs: roundTripMs ?? null,
-    silentMs: Math.max(0, nowMs - lastHeardMs),
+    silentMs: silence.lastMs,
     leases: leasesAnswered,
   };
 }

@@ -4,7 +4,7 @@ import { WorkerRules } from "../src/worker-rules.ts";
 
 const hello: ToCoordinator = {
   type: "hello",
-  protocol: 1,
+  protocol: 2,
   host: "h",
   pid: 1,
   lanes: 1,
@@ -14,7 +14,7 @@ const hello: ToCoordinator = {
 };
 const welcome: ToWorker = {
   type: "welcome",
-  protocol: 1,
+  protocol: 2,
   run: "r",
   generation: 5,
   worker: "w1",
@@ -26,8 +26,8 @@ const welcome: ToWorker = {
   chunkFloats: 64,
   inlineBytes: 128,
   programs: 1,
-  heartbeatMs: 1000,
-  silenceMs: 5000,
+  heartbeatMs: 500,
+  silenceMs: 2250,
 };
 const program: ToWorker = {
   type: "program",
@@ -110,7 +110,7 @@ test.each(["ready", "heartbeat", "result", "partial", "failed", "differs"] as co
   (type) => {
     const messages: Record<string, ToCoordinator> = {
       ready: { type: "ready", numericClass: "ab" },
-      heartbeat: { type: "heartbeat", sentMs: 1 },
+      heartbeat: { type: "heartbeat", sentMs: 0, arrivedBytes: 1, leases: 0 },
       result: result(),
       partial: partial(0, 256),
       failed: { type: "failed", ...position, code: "X", message: "" },
@@ -137,10 +137,10 @@ test("takes spans only of a run that is traced, and as often as it leases", () =
 test("refuses heartbeats beyond 100 a second, and takes ten a second for an hour", () => {
   let nowMs = 0;
   const rules = joined(() => nowMs);
-  for (; nowMs < 3_600_000; nowMs += 100) rules.received({ type: "heartbeat", sentMs: nowMs });
-  for (let i = 0; i < 99; i++) rules.received({ type: "heartbeat", sentMs: nowMs });
+  for (; nowMs < 3_600_000; nowMs += 100) rules.received({ type: "heartbeat", sentMs: 0, arrivedBytes: 1, leases: 0 });
+  for (let i = 0; i < 99; i++) rules.received({ type: "heartbeat", sentMs: 0, arrivedBytes: 1, leases: 0 });
   expect(() => {
-    for (let i = 0; i < 10; i++) rules.received({ type: "heartbeat", sentMs: nowMs });
+    for (let i = 0; i < 10; i++) rules.received({ type: "heartbeat", sentMs: 0, arrivedBytes: 1, leases: 0 });
   }).toThrow(/flood of heartbeats/);
 });
 

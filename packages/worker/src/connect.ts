@@ -52,7 +52,13 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
       headers,
     });
     const deadlines = new Deadlines(options);
-    const connection = new FramedConnection(shared?.file.wrap(socket) ?? socket, workerCodec(), deadlines);
+    let tcp: { readonly bytesRead: number } | undefined;
+    socket.once("upgrade", (response) => {
+      tcp = response.socket;
+    });
+    const connection = new FramedConnection(shared?.file.wrap(socket) ?? socket, workerCodec(), deadlines, {
+      bytesRead: () => tcp?.bytesRead ?? 0,
+    });
     const fail = (error: TuttiError): void => {
       socket.removeAllListeners("error");
       socket.on("error", () => {});

@@ -4,7 +4,15 @@ import type { Dataset } from "@tutti/core/data";
 import { type Lanes, type NodeResult, packedCollects, type ShardInput } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram, TreeNode } from "@tutti/core/step";
-import { type Connection, type MessageOf, protocolVersion, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
+import {
+  type Connection,
+  checksPerHeartbeat,
+  type MessageOf,
+  protocolVersion,
+  Silence,
+  type ToCoordinator,
+  type ToWorker,
+} from "@tutti/core/wire";
 import type { BatchStore } from "./batch-store.ts";
 import type { Parameters } from "./parameters.ts";
 import { PlacedRows } from "./placed-rows.ts";
@@ -88,11 +96,14 @@ export class Worker {
   /** Ends the span in which parameters arrive. */
   #stagedSpan: (() => void) | undefined;
   #farewell: Parting | undefined;
-  #lastHeardMs = 0;
-  #heartbeat: { cancel(): void } | undefined;
+  #timer: { cancel(): void } | undefined;
   /** The coordinator's last heartbeat, until it was answered. */
   #heard: { readonly sentMs: number; readonly atMs: number } | undefined;
   #isGone = false;
+  /** Those that have come. */
+  #leases = 0;
+  /** Its parameters are not the coordinator's, which is going to send them again: nothing may be computed from them. */
+  #differs = false;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -108,8 +119,7 @@ export class Worker {
 
   /** Joins and works until the run is over or the connection is lost. */
   run(): Promise<Parting> {
-    const { connection, identity, lanes, clock } = this.#parts;
-    this.#lastHeardMs = clock.now();
+    const { connection, identity, lanes } = this.#parts;
     connection.listen({
       message: (message, payload) => this.#receive(message, payload),
       closed: (reason, error) =>
@@ -129,7 +139,6 @@ export class Worker {
 
   #receive(message: ToWorker, payload: Uint8Array | undefined): void {
     if (this.#isGone) return;
-    this.#lastHeardMs = this.#parts.clock.now();
     switch (message.type) {
       case "welcome":
         this.#join(message);
@@ -142,6 +151,7 @@ export class Worker {
         return;
       case "parameters":
         // Whatever still computes reads what is overwritten now; its leases were dealt to others.
+        this.#differs = false;
         if (message.chunk === 0) for (const computation of this.#computing.keys()) computation.isVoid = true;
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
         return;
@@ -155,6 +165,7 @@ export class Worker {
         this.#takeRows(message, message.inline ?? payload ?? new Uint8Array(0));
         return;
       case "lease":
+        this.#leases++;
         this.#placed.whenRead(
           message,
           () => this.#compute(message),
@@ -198,22 +209,34 @@ export class Worker {
     this.#spans = welcome.trace === true ? new WorkSpans(clock) : undefined;
     this.#packing = new SumsPacking(welcome.rounding, memory);
     this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
-    const beat = (): void => {
-      const silentMs = clock.now() - this.#lastHeardMs;
-      if (silentMs > welcome.silenceMs) {
-        this.#farewell ??= {
-          kind: "lost",
-          code: "CONNECTION_LOST",
-          message: `the coordinator was silent for ${Math.round(silentMs)} ms`,
-        };
-        this.#parts.connection.destroy();
-        this.#part(this.#farewell);
+    this.#beat(welcome);
+  }
+
+  /** Says that it is there, and looks for signs that the coordinator is, as long as the membership lasts. */
+  #beat({ heartbeatMs, silenceMs }: Welcome): void {
+    const { clock, connection } = this.#parts;
+    const checkMs = heartbeatMs / checksPerHeartbeat;
+    const silence = new Silence(connection, checkMs, clock.now());
+    let checks = 0;
+    const check = (): void => {
+      const silentMs = silence.measure(clock.now());
+      if (silentMs > silenceMs) {
+        this.#giveUpCoordinator(`silent for ${Math.round(silentMs)} ms (limit ${silenceMs})`);
         return;
       }
-      this.#sayAlive();
-      this.#heartbeat = clock.setTimer(welcome.heartbeatMs, beat);
+      if (checks++ % checksPerHeartbeat === 0) this.#sayAlive();
+      this.#timer = clock.setTimer(checkMs, check);
     };
-    beat();
+    check();
+  }
+
+  /** Where only the coordinator's direction is dead, it still hears why. */
+  #giveUpCoordinator(why: string): void {
+    const { connection } = this.#parts;
+    this.#farewell ??= { kind: "lost", code: "CONNECTION_LOST", message: `the coordinator was ${why}` };
+    connection.send({ type: "leaving", reason: `to this worker the coordinator was ${why}` });
+    connection.destroy();
+    this.#part(this.#farewell);
   }
 
   #sayAlive(): void {
@@ -221,7 +244,14 @@ export class Worker {
     const heard = this.#heard;
     this.#heard = undefined;
     const echo = heard === undefined ? {} : { echo: { sentMs: heard.sentMs, heldMs: sentMs - heard.atMs } };
-    this.#parts.connection.send({ type: "heartbeat", sentMs, ...echo });
+    const { connection } = this.#parts;
+    connection.send({
+      type: "heartbeat",
+      sentMs,
+      ...echo,
+      arrivedBytes: connection.arrivedBytes,
+      leases: this.#leases,
+    });
   }
 
   #loadProgram(message: MessageOf<ToWorker, "program">, payload: Uint8Array | undefined): void {
@@ -264,6 +294,7 @@ export class Worker {
   }
 
   #compute(lease: Lease): void {
+    if (this.#differs) return; // dealt before the coordinator learned of it, and dealt again since
     const { step, version, address } = lease.average ? this.#store.average : this.#store.current;
     const position = { generation: lease.generation, round: lease.round, step: lease.step, lo: lease.lo, hi: lease.hi };
     if (step !== lease.step) {
@@ -396,6 +427,7 @@ export class Worker {
     this.#stagedSpan?.();
     this.#releaseRound(message.round);
     if (hash === message.hash) return;
+    this.#differs = true;
     this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's`);
     this.#parts.connection.send({ type: "differs", generation: message.generation, step: message.step, hash });
   }
@@ -430,7 +462,7 @@ export class Worker {
   #part(parting: Parting): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#heartbeat?.cancel();
+    this.#timer?.cancel();
     this.#placed.forgetAll();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
     const drained = Promise.allSettled(this.#computing.values()).then(() => {

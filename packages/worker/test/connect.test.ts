@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { Worker as Thread } from "node:worker_threads";
-import { coordinatorCodec, maxFrameBytes, type ToWorker, withChecksums } from "@tutti/core/wire";
+import { coordinatorCodec, HeaderChecksums, maxFrameBytes, type ToWorker } from "@tutti/core/wire";
 import { expect, onTestFinished, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { connect } from "../src/connect.ts";
@@ -44,7 +44,9 @@ test("does not wait for ever for a coordinator that says nothing", async () => {
 
 test("does not wait for ever for a coordinator that has said goodbye to hang up", async () => {
   const goodbye: ToWorker = { type: "goodbye", code: "stopped", message: "the run is over", rejoin: false };
-  const url = await place((socket) => socket.send(withChecksums(coordinatorCodec().encode(goodbye), undefined)));
+  const url = await place((socket) =>
+    socket.send(new HeaderChecksums().seal(coordinatorCodec().encode(goodbye), undefined)),
+  );
   const { reason, tookMs } = await closing(url);
   expect(reason).toBe("the run is over");
   expect(tookMs).toBeLessThan(3000);

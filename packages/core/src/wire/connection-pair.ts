@@ -27,6 +27,7 @@ class LocalEnd<Out extends Message, In extends Message> implements Connection<Ou
   #scheduled = false;
 
   readonly bufferedBytes = 0;
+  arrivedBytes = 0;
 
   listen(handlers: ConnectionHandlers<In>): void {
     this.#handlers = handlers;
@@ -56,6 +57,7 @@ class LocalEnd<Out extends Message, In extends Message> implements Connection<Ou
       });
       return;
     }
+    this.arrivedBytes++;
     this.#inbox.push(parcel);
     if (this.#scheduled) return;
     this.#scheduled = true;

@@ -1,5 +1,6 @@
+import { type Clock, systemClock } from "../clock/index.ts";
 import { TuttiError } from "../errors/index.ts";
-import { checkPayload, withChecksums, withoutChecksums } from "./checksum.ts";
+import { checkPayload, HeaderChecksums } from "./checksum.ts";
 import type { Codec } from "./codec.ts";
 import type { Message } from "./messages.ts";
 import { type PeerRules, RateLimit } from "./peer-rules.ts";
@@ -17,6 +18,8 @@ export interface Connection<Out extends Message, In extends Message> {
   send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void;
   /** Bytes queued and not yet handed to the system. */
   readonly bufferedBytes: number;
+  /** Grows whenever something arrives, also by parts of a message: bytes, or messages within one process. */
+  readonly arrivedBytes: number;
   /** Called once; what has happened until then is told now. The payload is only valid during the call. */
   listen(handlers: ConnectionHandlers<In>): void;
   /** Closes with a code and reason; what is queued is still sent. */
@@ -52,12 +55,20 @@ export const maxFrameBytes = 1 << 21;
 
 /**
  * Close codes of the private range (RFC 6455, section 7.4.2). protocol: the peer broke the protocol · dropped: it is not
- * wanted any more, such as after silence.
+ * wanted any more, such as after silence · damaged: what came is not what was sent, which says nothing of the peer. And of
+ * the registered ones, internal: this side failed, such as for want of memory.
  */
-export const closeCodes = { normal: 1000, protocol: 4000, dropped: 4001 } as const;
+export const closeCodes = { normal: 1000, internal: 1011, protocol: 4000, dropped: 4001, damaged: 4002 } as const;
 
 /** How long a peer that is cut off has to take note of the reason, and one that is closed to take what is queued. */
 const farewellMs = { cut: 1000, close: 10_000 } as const;
+
+export interface FramedConnectionParts {
+  /** The machine's by default. */
+  readonly clock?: Clock;
+  /** Bytes read from the socket below; without it only whole frames count as arrived. */
+  readonly bytesRead?: () => number;
+}
 
 /**
  * Messages over a WebSocket: one header frame (MessagePack), then the payload as raw binary frames of exactly
@@ -69,7 +80,11 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   readonly #socket: MessageSocket;
   readonly #codec: Codec<Out, In>;
   readonly #rules: PeerRules<Out, In>;
-  readonly #pings = new RateLimit(100, 1);
+  readonly #clock: Clock;
+  readonly #bytesRead: () => number;
+  readonly #pings: RateLimit;
+  readonly #sent = new HeaderChecksums();
+  readonly #received = new HeaderChecksums();
   /** Messages that came before anybody listened; the rules keep them few. */
   readonly #early: { readonly message: In; readonly payload: Uint8Array | undefined }[] = [];
   #handlers: ConnectionHandlers<In> | undefined;
@@ -78,12 +93,22 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   #state: "open" | "closing" | "closed" = "open";
   #failure: TuttiError | undefined;
   #reason: string | undefined;
-  #farewell: ReturnType<typeof setTimeout> | undefined;
+  #farewell: { cancel(): void } | undefined;
+  #frameBytes = 0;
 
-  constructor(socket: MessageSocket, codec: Codec<Out, In>, rules: PeerRules<Out, In>) {
+  constructor(
+    socket: MessageSocket,
+    codec: Codec<Out, In>,
+    rules: PeerRules<Out, In>,
+    parts: FramedConnectionParts = {},
+  ) {
+    const { clock = systemClock(), bytesRead = () => this.#frameBytes } = parts;
     this.#socket = socket;
     this.#codec = codec;
     this.#rules = rules;
+    this.#clock = clock;
+    this.#bytesRead = bytesRead;
+    this.#pings = new RateLimit(100, 1, () => clock.now());
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("ping", (data) => this.#pong(data));
     socket.on("error", (error) => {
@@ -98,7 +123,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
       this.#terminateAfter(farewellMs.cut);
     });
     socket.on("close", (code, reason) => {
-      clearTimeout(this.#farewell);
+      this.#farewell?.cancel();
       const said = printable(reason.toString());
       if (code === closeCodes.protocol && this.#state === "open")
         this.#failure ??= new TuttiError("PROTOCOL", `the other side says that this one broke the protocol: ${said}`);
@@ -108,6 +133,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
 
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount;
+  }
+
+  get arrivedBytes(): number {
+    return this.#bytesRead();
   }
 
   listen(handlers: ConnectionHandlers<In>): void {
@@ -127,7 +156,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     const binary = { binary: true, compress: false };
     const last = payload === undefined || payload.byteLength === 0;
     const isSummed = !last && !isCheckedLater(message);
-    const header = withChecksums(this.#codec.encode(message), isSummed ? payload : undefined);
+    const header = this.#sent.seal(this.#codec.encode(message), isSummed ? payload : undefined);
     if (header.byteLength > maxFrameBytes) {
       throw new TuttiError(
         "PROTOCOL",
@@ -159,6 +188,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
+    this.#frameBytes += data.byteLength;
     if (this.#state !== "open") return;
     try {
       if (!isBinary) throw new TuttiError("PROTOCOL", "a text frame: expected binary frames only");
@@ -177,7 +207,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
         `a header frame of ${data.byteLength} bytes: at most ${maxHeaderBytes} are accepted now`,
       );
     }
-    const { header, payloadChecksum } = withoutChecksums(data);
+    const { header, payloadChecksum } = this.#received.open(data);
     const message = this.#codec.decode(header);
     this.#rules.received(message);
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
@@ -226,7 +256,7 @@ export class FramedConnection<Out extends Message, In extends Message> implement
       error instanceof TuttiError
         ? error
         : new TuttiError("INTERNAL", `handling a message failed: ${String(error)}`, {}, { cause: error });
-    if (this.#state === "open") this.#cut(closeCodes.protocol, failure.message);
+    if (this.#state === "open") this.#cut(closeCodeOf(failure), failure.message);
     this.#failure = failure;
     this.#finish(failure.message);
   }
@@ -242,8 +272,8 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   }
 
   #terminateAfter(ms: number): void {
-    clearTimeout(this.#farewell);
-    this.#farewell = setTimeout(() => this.#socket.terminate(), ms);
+    this.#farewell?.cancel();
+    this.#farewell = this.#clock.setTimer(ms, () => this.#socket.terminate());
   }
 
   #finish(reason: string): void {
@@ -267,6 +297,11 @@ interface PendingPayload<In> {
 /** The commit carries the hash of all updates: a checksum of each would be paid for once more for every worker. */
 function isCheckedLater({ type }: Message): boolean {
   return type === "update";
+}
+
+function closeCodeOf({ code }: TuttiError): number {
+  if (code === "INTERNAL") return closeCodes.internal;
+  return code === "CONNECTION_LOST" ? closeCodes.damaged : closeCodes.protocol;
 }
 
 /** A close reason may hold 123 bytes (RFC 6455, section 5.5). */

@@ -172,6 +172,9 @@ const toCoordinator = [
     sentMs: v.number(),
     /** The last heartbeat that came, and how long ago: the coordinator measures the round trip. */
     echo: v.exactOptional(v.object({ sentMs: v.number(), heldMs: v.pipe(v.number(), v.minValue(0)) })),
+    /** What has arrived on this connection: bytes, and leases among it. */
+    arrivedBytes: count,
+    leases: count,
   }),
 ] as const;
 

@@ -211,8 +211,14 @@ class Pipe {
     if (this.#waitingBytes < highWaterBytes) this.#from.resume();
   }
 
+  /** A narrow link lets bytes trickle, as networks do, instead of coming in lumps. */
   #enqueue(chunk: Buffer | undefined): void {
-    this.#waiting.push({ chunk, dueMs: performance.now() + this.#conditions.delayMs });
+    const dueMs = performance.now() + this.#conditions.delayMs;
+    const most = Math.max(512, Math.ceil(this.#conditions.bytesPerSecond / 50));
+    if (chunk === undefined || chunk.byteLength <= most) this.#waiting.push({ chunk, dueMs });
+    else
+      for (let at = 0; at < chunk.byteLength; at += most)
+        this.#waiting.push({ chunk: chunk.subarray(at, at + most), dueMs });
     this.#waitingBytes += chunk?.byteLength ?? 0;
     if (this.#waitingBytes >= highWaterBytes) this.#from.pause();
     this.pump();
