@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { TuttiError } from "@tutti/core/errors";
 import {
+  BatchingSocket,
   type Connection,
   coordinatorCodec,
   FramedConnection,
@@ -102,7 +103,8 @@ export async function serve(options: ServerOptions): Promise<Server> {
       guard.authenticated(request.socket);
       const name = request.headers[sharedFileHeader];
       const file = typeof name === "string" ? options.sharedFile?.(name) : undefined;
-      const connection = new FramedConnection(file?.wrap(webSocket) ?? webSocket, coordinatorCodec(), rules(), {
+      const batching = new BatchingSocket(webSocket, request.socket);
+      const connection = new FramedConnection(file?.wrap(batching) ?? batching, coordinatorCodec(), rules(), {
         bytesRead: () => request.socket.bytesRead,
       });
       if (webSocket.protocol === subprotocol) {

@@ -72,6 +72,9 @@ export interface TrainOptions {
   readonly log?: (line: string) => void;
 }
 
+/** 1 MiB: one frame each. */
+const localChunkFloats = 262_144;
+
 /**
  * Trains a run, here, on worker processes of this machine, or with workers that connect. Nothing is lost by not
  * iterating: events go to those who listen at the time. Rejects with what made the run fail (TuttiError).
@@ -135,6 +138,8 @@ async function runTraining(
         clock: systemClock(),
         memory,
         sharesMemory: isInProcess,
+        // Beside a network, smaller chunks let sending, reducing and receiving overlap.
+        ...(listen === undefined ? { chunkFloats: localChunkFloats } : {}),
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
         ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),

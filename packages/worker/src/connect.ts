@@ -1,5 +1,7 @@
 import { TuttiError } from "@tutti/core/errors";
 import {
+  BatchingSocket,
+  type Corkable,
   FramedConnection,
   maxFrameBytes,
   type PeerRules,
@@ -52,11 +54,13 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
       headers,
     });
     const deadlines = new Deadlines(options);
-    let tcp: { readonly bytesRead: number } | undefined;
+    // Until the server has answered there is no stream, and nothing is sent.
+    let tcp: (Corkable & { readonly bytesRead: number }) | undefined;
     socket.once("upgrade", (response) => {
       tcp = response.socket;
     });
-    const connection = new FramedConnection(shared?.file.wrap(socket) ?? socket, workerCodec(), deadlines, {
+    const batching = new BatchingSocket(socket, { cork: () => tcp?.cork(), uncork: () => tcp?.uncork() });
+    const connection = new FramedConnection(shared?.file.wrap(batching) ?? batching, workerCodec(), deadlines, {
       bytesRead: () => tcp?.bytesRead ?? 0,
     });
     const fail = (error: TuttiError): void => {

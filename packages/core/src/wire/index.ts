@@ -1,3 +1,4 @@
+export { BatchingSocket, type Corkable } from "./batching-socket.ts";
 export { HeaderChecksums } from "./checksum.ts";
 export * from "./codec.ts";
 export * from "./connection.ts";
