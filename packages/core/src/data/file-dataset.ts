@@ -122,8 +122,8 @@ async function* columnPieces({ type, parts }: FileColumn): AsyncGenerator<Uint8A
   }
 }
 
-/** Fills `target` from a byte of the part on. The callback API: a promise for each row would cost more than its read. */
-function readExactly({ open, file, offset }: FilePart, target: Uint8Array, from: number): Promise<void> {
+/** Fills `target` from a byte of the part on; throws DATA_INVALID where the file ends too soon. The callback API: a promise for each row would cost more than its read. */
+export function readExactly({ open, file, offset }: FilePart, target: Uint8Array, from: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const next = (done: number): void => {
       readAt(open.fd, target, done, target.byteLength - done, offset + from + done, (error, bytesRead) => {
@@ -250,7 +250,8 @@ async function readRun(
 /** Enough for the threads that Node reads files with, and for the disk's own queue. */
 const readsAtOnce = 16;
 
-async function inParallel(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+/** Runs all; rejects with the first failure. */
+export async function inParallel(tasks: readonly (() => Promise<void>)[]): Promise<void> {
   let next = 0;
   const take = async (): Promise<void> => {
     for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) await task();

@@ -1,19 +1,37 @@
 import { arrays } from "./arrays.ts";
+import { audio } from "./audio.ts";
 import { csv } from "./csv.ts";
 import { idx } from "./idx.ts";
 import { jsonl } from "./jsonl.ts";
+import { images } from "./images.ts";
 import { npy } from "./npy.ts";
 import { npz } from "./npz.ts";
 import { parquet } from "./parquet.ts";
 import { from } from "./rows.ts";
 import { safetensors } from "./safetensors.ts";
 import { split } from "./split.ts";
+import { text } from "./text.ts";
 
 /** The data sources of a run file, and `data.split`, which makes two of one. */
-export const data = { arrays, csv, from, idx, jsonl, npy, npz, parquet, safetensors, split } as const;
+export const data = {
+  arrays,
+  audio,
+  csv,
+  from,
+  idx,
+  images,
+  jsonl,
+  npy,
+  npz,
+  parquet,
+  safetensors,
+  split,
+  text,
+} as const;
 
 export { alignedCategories } from "./aligned.ts";
 export type { ColumnArray, SequenceColumn, ShapedColumn } from "./arrays.ts";
+export type { AudioOptions } from "./audio.ts";
 export {
   type BatchPlan,
   type BatchPlanOptions,
@@ -58,6 +76,8 @@ export {
 export type { FileNames } from "./files.ts";
 export type { JsonlOptions } from "./jsonl.ts";
 export type { ParquetOptions } from "./parquet.ts";
+export type { ImagesOptions } from "./images.ts";
+export type { LabelledFiles } from "./labelled-files.ts";
 export { type DataPlaces, openPlaces, parsePlaces } from "./places.ts";
 export {
   type ColumnPreparation,
@@ -83,3 +103,5 @@ export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from 
 export type { SplitOptions, SplitValue } from "./split.ts";
 export type { CategoryColumn, Normalization, NumberColumn, TableColumn, TableColumns } from "./table-options.ts";
 export type { TensorColumns } from "./tensor-columns.ts";
+export type { TextOptions, TextSource } from "./text.ts";
+export type { TokenKind } from "./tokens.ts";

@@ -4,6 +4,9 @@ import { TuttiError } from "../errors/index.ts";
 import { bytesOf, bytesPerSample } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
 
+/** In the file's metadata. */
+const fingerprintKey = "tutti.fingerprint";
+
 const blockBytes = 4 * 1024 * 1024;
 
 /**
@@ -11,7 +14,11 @@ const blockBytes = 4 * 1024 * 1024;
  * fingerprint. Widest elements come first, so that each tensor is aligned. The file is there whole or not at all.
  * Throws BAD_OPTION for sequences of different lengths, which the format cannot hold.
  */
-export async function saveDataset(dataset: Dataset, path: string): Promise<void> {
+export async function saveDataset(
+  dataset: Dataset,
+  path: string,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   if (dataset.sequences !== undefined) {
     throw new TuttiError("BAD_OPTION", `${path}: sequences of different lengths cannot be written to one file`);
   }
@@ -22,7 +29,7 @@ export async function saveDataset(dataset: Dataset, path: string): Promise<void>
   try {
     const file = await open(temporary, "w");
     try {
-      await file.writeFile(encodeHeader(tensors, { tutti: dataset.fingerprint }));
+      await file.writeFile(encodeHeader(tensors, { ...metadata, [fingerprintKey]: dataset.fingerprint }));
       for (const { name } of tensors) {
         for await (const block of columnBlocks(dataset, name)) await file.writeFile(block);
       }

@@ -52,6 +52,12 @@ export class RowSpool {
     return Object.fromEntries([...this.#columns].map(([name, column]) => [name, column.finish(this.#size)]));
   }
 
+  /** One column, wherever it lies; the caller closes its file if it has one. */
+  finishColumn(name: string): StoredColumn | FileColumn {
+    const column = this.#columns.get(name)!;
+    return column.isSpilled ? column.finishFile(this.#size) : column.finish(this.#size);
+  }
+
   /** Gives up what was spooled. */
   discard(): void {
     for (const column of this.#columns.values()) column.discard();
