@@ -179,7 +179,7 @@ export async function fingerprintOf(size: number, columns: Readonly<Record<strin
   return hash.digest("hex");
 }
 
-const rowsPerPiece = 16_384;
+const bytesPerPiece = 1024 * 1024;
 
 /** The same of a data set's rows as they are read; for one without sequences. */
 export function contentFingerprint(dataset: Pick<Dataset, "size" | "columns" | "read">): Promise<string> {
@@ -195,8 +195,9 @@ async function* columnPieces(
   name: string,
   type: ColumnType,
 ): AsyncGenerator<Uint8Array> {
-  for (let first = 0; first < dataset.size; first += rowsPerPiece) {
-    const count = Math.min(rowsPerPiece, dataset.size - first);
+  const rowsAtOnce = Math.max(1, Math.floor(bytesPerPiece / bytesPerSample(type)));
+  for (let first = 0; first < dataset.size; first += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, dataset.size - first);
     const bytes = new Uint8Array(count * bytesPerSample(type));
     await dataset.read(
       Float64Array.from({ length: count }, (_, index) => first + index),

@@ -2,8 +2,8 @@ import { arrays } from "./arrays.ts";
 import { audio } from "./audio.ts";
 import { csv } from "./csv.ts";
 import { idx } from "./idx.ts";
-import { jsonl } from "./jsonl.ts";
 import { images } from "./images.ts";
+import { jsonl } from "./jsonl.ts";
 import { npy } from "./npy.ts";
 import { npz } from "./npz.ts";
 import { parquet } from "./parquet.ts";
@@ -74,10 +74,10 @@ export {
   type TableColumnFacts,
 } from "./dataset.ts";
 export type { FileNames } from "./files.ts";
-export type { JsonlOptions } from "./jsonl.ts";
-export type { ParquetOptions } from "./parquet.ts";
 export type { ImagesOptions } from "./images.ts";
+export type { JsonlOptions } from "./jsonl.ts";
 export type { LabelledFiles } from "./labelled-files.ts";
+export type { ParquetOptions } from "./parquet.ts";
 export { type DataPlaces, openPlaces, parsePlaces } from "./places.ts";
 export {
   type ColumnPreparation,

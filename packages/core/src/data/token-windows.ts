@@ -1,6 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import { bytesOf, type ColumnType, type ColumnTypes } from "./column.ts";
-import { type ColumnBytes, type Dataset, fingerprintOf, type StoredColumn } from "./dataset.ts";
+import { contentFingerprint, type Dataset, type StoredColumn } from "./dataset.ts";
 import { type FileColumn, inParallel, readExactly } from "./file-dataset.ts";
 
 /** Where windows lie in a stream of tokens. */
@@ -23,25 +23,10 @@ export async function tokenWindows(tokens: StoredColumn | FileColumn, plan: Wind
   const type: ColumnType = { dtype: tokens.type.dtype, shape: [plan.length] };
   const reader = new TokenWindows(tokens, type, plan, "");
   try {
-    const pieces = (name: string): ColumnBytes => ({ type, pieces: () => blocks(reader, name) });
-    const fingerprint = await fingerprintOf(plan.size, { text: pieces("text"), next: pieces("next") });
-    return new TokenWindows(tokens, type, plan, fingerprint);
+    return new TokenWindows(tokens, type, plan, await contentFingerprint(reader));
   } catch (error) {
     await reader.close();
     throw error;
-  }
-}
-
-const blockBytes = 1024 * 1024;
-
-async function* blocks(windows: TokenWindows, name: string): AsyncGenerator<Uint8Array> {
-  const { rowBytes, size } = windows;
-  const rowsAtOnce = Math.max(1, Math.floor(blockBytes / rowBytes));
-  for (let from = 0; from < size; from += rowsAtOnce) {
-    const rows = Float64Array.from({ length: Math.min(rowsAtOnce, size - from) }, (_, index) => from + index);
-    const block = new Uint8Array(rows.length * rowBytes);
-    await windows.read(rows, { [name]: block });
-    yield block;
   }
 }
 
@@ -50,7 +35,7 @@ class TokenWindows implements Dataset {
   readonly columns: ColumnTypes;
   readonly fingerprint: string;
   /** Of one window. */
-  readonly rowBytes: number;
+  readonly #rowBytes: number;
   readonly #tokens: StoredColumn | FileColumn;
   readonly #plan: WindowPlan;
   readonly #tokenBytes: number;
@@ -62,7 +47,7 @@ class TokenWindows implements Dataset {
     this.#tokens = tokens;
     this.#plan = plan;
     this.#tokenBytes = bytesOf(type.dtype);
-    this.rowBytes = plan.length * this.#tokenBytes;
+    this.#rowBytes = plan.length * this.#tokenBytes;
   }
 
   read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void> {
@@ -73,7 +58,7 @@ class TokenWindows implements Dataset {
       const shift = name === "next" ? 1 : 0;
       for (let index = 0; index < rows.length; index++) {
         const first = (from + rows[index]! * stride + shift) * this.#tokenBytes;
-        const place = bytes.subarray(index * this.rowBytes, (index + 1) * this.rowBytes);
+        const place = bytes.subarray(index * this.#rowBytes, (index + 1) * this.#rowBytes);
         if ("chunks" in this.#tokens) copyBytes(this.#tokens, first, place);
         else {
           const part = this.#tokens.parts[0]!;
@@ -91,7 +76,7 @@ class TokenWindows implements Dataset {
   #check(name: string, rows: ArrayLike<number>, target: Uint8Array): void {
     if (!Object.hasOwn(this.columns, name))
       throw new TuttiError("INTERNAL", `column "${name}" was asked for; there is none`);
-    const needed = rows.length * this.rowBytes;
+    const needed = rows.length * this.#rowBytes;
     if (target.byteLength !== needed) {
       const message = `reading column "${name}" needs ${needed} bytes, the target has ${target.byteLength}`;
       throw new TuttiError("INTERNAL", message);
