@@ -33,6 +33,7 @@ function copyFiles({ directory, manifest }, destination) {
     if (!existsSync(source)) throw new Error(`${relative(root, source)} is not there: run npm run build`);
     cpSync(source, join(destination, entry), {
       recursive: true,
+      dereference: true, // templates share files
       filter: (path) => !/\.(map|tsbuildinfo)$/.test(path),
     });
   }

@@ -4,6 +4,7 @@ import yargs from "yargs";
 import { coordinatorCommand } from "./commands/coordinator.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
+import { initCommand } from "./commands/init.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -31,7 +32,10 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
       "greedy-arrays": false,
     })
     .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
-    .demandCommand(1, "expected a command: train, coordinator, worker, verify, export, inspect, replay, ui or doctor")
+    .demandCommand(
+      1,
+      "expected a command: init, train, coordinator, worker, verify, export, inspect, replay, ui or doctor",
+    )
     .strict()
     .recommendCommands()
     .version(versionOf())
@@ -46,6 +50,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
       throw error?.name === "TuttiError" ? error : badUsage(args, message ?? error?.message ?? "");
     });
   for (const command of [
+    initCommand,
     trainCommand,
     coordinatorCommand,
     workerCommand,

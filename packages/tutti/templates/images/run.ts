@@ -1,0 +1,37 @@
+// Tells circles, squares and triangles apart. `npx tutti train run.ts`
+import { defineRun, metrics, nn, optim } from "tutti";
+import { images } from "./images.ts";
+
+const classes = ["circle", "square", "triangle"];
+
+const model = nn.sequential({
+  conv1: nn.conv2d(1, 8, 5),
+  act1: nn.relu(),
+  pool1: nn.maxPool2d(2),
+  conv2: nn.conv2d(8, 16, 5),
+  act2: nn.relu(),
+  pool2: nn.maxPool2d(2),
+  flat: nn.flatten(),
+  fc1: nn.linear(256, 32),
+  act3: nn.relu(),
+  fc2: nn.linear(32, classes.length),
+});
+
+export default defineRun({
+  data: { train: images("shapes", classes, "train"), validation: images("shapes", classes, "validation") },
+  model,
+  step({ image, label }) {
+    const logits = model(image.cast("float32").div(255).unsqueeze(1));
+    return {
+      loss: nn.crossEntropy(logits, label),
+      outputs: { probabilities: logits.softmax() },
+      metrics: { accuracy: metrics.accuracy(logits, label) },
+    };
+  },
+  optimizer: optim.adam({ lr: 3e-3 }),
+  batchSize: 32,
+  epochs: 24,
+  seed: 1,
+  validation: { everyEpochs: 4 },
+  checkpoint: { best: { metric: "accuracy", mode: "max" } },
+});
