@@ -4,7 +4,19 @@ import { expect, test } from "vitest";
 import { root } from "../system/tutti-process.ts";
 import { tutti } from "./command.ts";
 
-const commands = ["init", "train", "coordinator", "worker", "verify", "export", "inspect", "replay", "ui", "doctor"];
+const commands = [
+  "init",
+  "train",
+  "coordinator",
+  "worker",
+  "verify",
+  "export",
+  "inspect",
+  "data",
+  "replay",
+  "ui",
+  "doctor",
+];
 const reference = readFileSync(join(root, "docs/cli.md"), "utf8");
 
 test("lists every command", async () => {

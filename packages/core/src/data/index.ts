@@ -101,6 +101,7 @@ export { scalarColumn, valuesOf } from "./scalar-column.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
 export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
 export type { SplitOptions, SplitValue } from "./split.ts";
+export { type ColumnSurvey, type DataSurvey, type RowSurvey, surveyDataset, type ValueFacts } from "./survey.ts";
 export type { CategoryColumn, Normalization, NumberColumn, TableColumn, TableColumns } from "./table-options.ts";
 export type { TensorColumns } from "./tensor-columns.ts";
 export type { TextOptions, TextSource } from "./text.ts";

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { TuttiError } from "@tutti/core/errors";
 import yargs from "yargs";
 import { coordinatorCommand } from "./commands/coordinator.ts";
+import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
 import { initCommand } from "./commands/init.ts";
@@ -34,7 +35,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
     .demandCommand(
       1,
-      "expected a command: init, train, coordinator, worker, verify, export, inspect, replay, ui or doctor",
+      "expected a command: init, train, coordinator, worker, verify, export, inspect, data, replay, ui or doctor",
     )
     .strict()
     .recommendCommands()
@@ -58,6 +59,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     verifyCommand,
     exportCommand,
     inspectCommand,
+    dataCommand,
     replayCommand,
     doctorCommand,
   ]) {
