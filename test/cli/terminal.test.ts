@@ -105,3 +105,14 @@ test.skipIf(reason !== undefined)("gives the cursor back when a second Ctrl-C en
   expect(terminal.raw).toContain("\x1b[?25l");
   expect(terminal.isCursorShown).toBe(true);
 });
+
+test.skipIf(reason !== undefined)("says where the run can be watched, unless no page is wanted", async () => {
+  const command = (out: string): string => train(out).replace("epochs=10000", "epochs=1");
+  const shown = new OnTerminal(command(temporaryFolder()));
+  expect(await shown.end()).toBe(0);
+  const said = (await shown.lines()).filter((line) => line.includes("http://"));
+  expect(said).toEqual([expect.stringMatching(/^watch and steer it: http:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}$/)]);
+  const silent = new OnTerminal(`${command(temporaryFolder())} --no-dashboard`);
+  expect(await silent.end()).toBe(0);
+  expect((await silent.lines()).join("\n")).not.toContain("http://");
+});

@@ -70,14 +70,14 @@ export class OpenPage {
     return [...this.#origins];
   }
 
-  /** What axe-core finds against WCAG 2.2 A and AA, as "rule: element". */
-  async barriers(): Promise<readonly string[]> {
+  /** What axe-core finds against WCAG 2.2 A and AA, as "rule: element". @param within a selector. */
+  async barriers(within = "html"): Promise<readonly string[]> {
     const source = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
     await this.page.evaluate(readFileSync(source, "utf8"));
     const results = await this.page.evaluate<AxeResults>(
-      'axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })',
+      `axe.run(${JSON.stringify(within)}, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })`,
     );
-    expect(results.passes.length).toBeGreaterThan(15);
+    expect(results.passes.length).toBeGreaterThan(5);
     return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
   }
 

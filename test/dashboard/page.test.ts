@@ -41,7 +41,7 @@ describe.skipIf(!hasBrowser)("the page, of 100 workers and 100,000 steps", () =>
     return { ...made, history, run, orders };
   }
 
-  test("is drawn within two seconds, talks to nobody else and keeps its memory", async () => {
+  test("is drawn within six seconds, talks to nobody else and keeps its memory", async () => {
     const { url, port, history, run } = await served();
     const startedMs = performance.now();
     const opened = await browser.open(url);
@@ -61,9 +61,9 @@ describe.skipIf(!hasBrowser)("the page, of 100 workers and 100,000 steps", () =>
     await page.getByText("Step 120,050 of 100,000").waitFor();
     const after = await opened.heapBytes();
     console.log(
-      `drawn after ${drawnMs.toFixed(0)} ms, heap ${(before / 1e6).toFixed(1)} MB, ${(after / 1e6).toFixed(1)} MB 40,050 steps later`,
+      `drawn after ${drawnMs.toFixed(0)} ms, heap ${(before / 1e6).toFixed(1)} MB, ${(after / 1e6).toFixed(1)} MB 20,050 steps later`,
     );
-    expect(drawnMs).toBeLessThan(6000); // two seconds on a machine that does nothing else
+    expect(drawnMs).toBeLessThan(6000); // two on a machine that does nothing else
     expect(after).toBeLessThan(40e6);
     expect(after - before).toBeLessThan(8e6);
     expect(opened.origins).toEqual([`http://127.0.0.1:${port}`]);
@@ -139,7 +139,7 @@ describe.skipIf(!hasBrowser)("the page, of 100 workers and 100,000 steps", () =>
     expect(await opened.barriers()).toEqual([]);
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByRole("dialog").waitFor();
-    expect(await opened.barriers()).toEqual([]);
+    expect(await opened.barriers("dialog")).toEqual([]);
   });
 
   test("turns dark and light with the system, its curves too", async () => {

@@ -83,10 +83,12 @@ test("asks for exact versions, and for no package of the workspace", () => {
 test("trains in a folder that has nothing else, to the same bits as the workspace", async () => {
   const out = join(temporaryFolder(), "run");
   copyFileSync(join(root, "examples/linear.ts"), join(app.folder, "run.ts"));
-  const ran = await inShell(`npx --no-install tutti train run.ts --workers 2 --out ${out} --json`, app.folder);
+  const command = `npx --no-install tutti train run.ts --workers 2 --out ${out} --dashboard-port 0 --json`;
+  const ran = await inShell(command, app.folder);
   expect(ran).toMatchObject({ status: 0 });
   const events = jsonLines(ran.stdout);
   const done = events.at(-1)!;
+  expect(events.filter(({ type }) => type === "dashboard")).toHaveLength(1); // its page was found
   expect(done).toMatchObject({ type: "done", outcome: "completed", steps: 1000 });
   // The noise of the data has a variance of 0.01.
   expect((done.validation as { mse: number }).mse).toBeLessThan(0.0105);

@@ -2,8 +2,8 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { plotted, sampledRows, valueAt } from "./chart-data.ts";
 import type { Line } from "./curve.ts";
+import { DataTable } from "./data-table.tsx";
 import { count, figure } from "./format.ts";
-import { Scroller } from "./scroller.tsx";
 import { type Theme, useTheme } from "./theme.ts";
 
 export interface ChartLine {
@@ -141,37 +141,15 @@ function ChartTable({ title, lines }: Pick<ChartProps, "title" | "lines">) {
         Table<span class="unseen"> of {title}</span>
       </summary>
       {isOpen && (
-        <Scroller label={`${title}, table`}>
-          <table>
-            <caption class="unseen">{title} by step</caption>
-            <thead>
-              <tr>
-                <th scope="col" class="number">
-                  Step
-                </th>
-                {lines.map(({ label }) => (
-                  <th scope="col" class="number" key={label}>
-                    {label}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {sampledRows(lines, 24).map(({ step, values }) => (
-                <tr key={step}>
-                  <th scope="row" class="number">
-                    {count(step)}
-                  </th>
-                  {values.map((value, i) => (
-                    <td key={lines[i]!.label} class="number">
-                      {figure(value)}
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroller>
+        <DataTable
+          caption={`${title} by step`}
+          label={`${title}, table`}
+          columns={[{ name: "Step", isFigure: true }, ...lines.map(({ label }) => ({ name: label, isFigure: true }))]}
+          rows={sampledRows(lines, 24).map(({ step, values }) => ({
+            key: step,
+            cells: [count(step), ...values.map(figure)],
+          }))}
+        />
       )}
     </details>
   );

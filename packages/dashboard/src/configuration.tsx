@@ -1,4 +1,4 @@
-import { Scroller } from "./scroller.tsx";
+import { DataTable } from "./data-table.tsx";
 
 /** The plain values of the definition. */
 export function Configuration({ configuration }: { readonly configuration: Readonly<Record<string, string>> }) {
@@ -8,27 +8,15 @@ export function Configuration({ configuration }: { readonly configuration: Reado
         <summary>
           <h2 id="configuration">Configuration</h2>
         </summary>
-        <Scroller label="Configuration, scrollable">
-          <table>
-            <caption class="unseen">Plain values of the definition</caption>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Value</th>
-              </tr>
-            </thead>
-            <tbody>
-              {Object.entries(configuration).map(([name, value]) => (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  <td>
-                    <code>{value}</code>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroller>
+        <DataTable
+          caption="Plain values of the definition"
+          label="Configuration, scrollable"
+          columns={[{ name: "Name" }, { name: "Value" }]}
+          rows={Object.entries(configuration).map(([name, value]) => ({
+            key: name,
+            cells: [name, <code>{value}</code>],
+          }))}
+        />
       </details>
     </section>
   );

@@ -1,7 +1,7 @@
 import type { StepTimes } from "@tutti/core/events";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { DataTable } from "./data-table.tsx";
 import { count, duration } from "./format.ts";
-import { Scroller } from "./scroller.tsx";
 import { type Theme, useTheme } from "./theme.ts";
 
 const labelWidth = 56;
@@ -25,7 +25,6 @@ export function Timeline({ steps }: { readonly steps: readonly StepTimes[] }) {
   useEffect(() => {
     if (canvas.current !== null && width > 0) draw(canvas.current, shown, workers, rowHeight, width, height, theme);
   });
-  const means = workers.map((worker) => meansOf(worker, shown));
   const first = shown[0]?.step ?? 0;
   const last = shown.at(-1)?.step ?? 0;
   return (
@@ -60,37 +59,17 @@ export function Timeline({ steps }: { readonly steps: readonly StepTimes[] }) {
         <summary>
           Table<span class="unseen"> of mean times by worker</span>
         </summary>
-        <Scroller label="Mean times by worker">
-          <table>
-            <caption class="unseen">
-              Mean times by worker over steps {count(first)} to {count(last)}
-            </caption>
-            <thead>
-              <tr>
-                <th scope="col">Worker</th>
-                <th scope="col" class="number">
-                  Compute
-                </th>
-                <th scope="col" class="number">
-                  Exchange
-                </th>
-                <th scope="col" class="number">
-                  Wait
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {means.map(({ worker, computeMs, exchangeMs, waitMs }) => (
-                <tr key={worker}>
-                  <th scope="row">{worker}</th>
-                  <td class="number">{duration(computeMs)}</td>
-                  <td class="number">{duration(exchangeMs)}</td>
-                  <td class="number">{duration(waitMs)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroller>
+        <DataTable
+          caption={`Mean times by worker over steps ${count(first)} to ${count(last)}`}
+          label="Mean times by worker, scrollable"
+          columns={[
+            { name: "Worker" },
+            { name: "Compute", isFigure: true },
+            { name: "Exchange", isFigure: true },
+            { name: "Wait", isFigure: true },
+          ]}
+          rows={workers.map((worker) => ({ key: worker, cells: [worker, ...meansOf(worker, shown).map(duration)] }))}
+        />
       </details>
     </section>
   );
@@ -101,11 +80,12 @@ function workersOf(steps: readonly StepTimes[]): readonly string[] {
   return [...ids].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
 }
 
-function meansOf(worker: string, steps: readonly StepTimes[]) {
+/** Computing, exchanging, waiting: milliseconds. */
+function meansOf(worker: string, steps: readonly StepTimes[]): readonly number[] {
   const times = steps.flatMap(({ workers }) => workers.filter((of) => of.worker === worker));
   const mean = (part: "computeMs" | "exchangeMs" | "waitMs"): number =>
     times.reduce((sum, of) => sum + of[part], 0) / Math.max(1, times.length);
-  return { worker, computeMs: mean("computeMs"), exchangeMs: mean("exchangeMs"), waitMs: mean("waitMs") };
+  return [mean("computeMs"), mean("exchangeMs"), mean("waitMs")];
 }
 
 /** Steps side by side as wide as they were long, a row for each worker. */

@@ -1,9 +1,9 @@
 import type { RunStatus, WorkerStatus } from "@tutti/core/events";
 import { useState } from "preact/hooks";
 import { Confirm } from "./confirm.tsx";
+import { DataTable } from "./data-table.tsx";
 import { count, duration, figure, percent } from "./format.ts";
 import type { Order } from "./run-page.tsx";
-import { Scroller } from "./scroller.tsx";
 
 /** Who computes, how fast, and how its connection is. */
 export function Workers({
@@ -33,80 +33,41 @@ export function Workers({
       {workers.length === 0 ? (
         <p class="none">{status.done === null ? "No worker is connected." : "The workers have been dismissed."}</p>
       ) : (
-        <Scroller label="Workers, scrollable">
-          <table class="workers">
-            <caption class="unseen">Connected workers</caption>
-            <thead>
-              <tr>
-                <th scope="col">Worker</th>
-                <th scope="col">Host</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Lanes
-                </th>
-                <th scope="col" class="number">
-                  Shards/s
-                </th>
-                <th scope="col">Share of the last step</th>
-                <th scope="col" class="number">
-                  Round trip
-                </th>
-                <th scope="col" class="number">
-                  Last heard
-                </th>
-                <th scope="col" class="number">
-                  Leases
-                </th>
-                {canSteer && (
-                  <th scope="col">
-                    <span class="unseen">Drain</span>
-                  </th>
-                )}
-              </tr>
-            </thead>
-            <tbody>
-              {workers.map((worker) => (
-                <tr key={worker.id}>
-                  <th scope="row">{worker.id}</th>
-                  <td class="host">{worker.host}</td>
-                  <td>
-                    <span class={`dot ${worker.state}`} />
-                    {worker.state}
-                  </td>
-                  <td class="number">{worker.lanes}</td>
-                  <td class="number">{figure(worker.shardsPerSecond)}</td>
-                  <td>
-                    <span class="share">
-                      <span class="bar" aria-hidden="true">
-                        <span style={{ width: `${(100 * worker.share) / widest}%` }} />
-                      </span>
-                      {percent(worker.share)}
-                    </span>
-                  </td>
-                  <td class="number">{duration(worker.roundTripMs)}</td>
-                  <td class={`number ${worker.silentMs > 3000 ? "late" : ""}`}>
-                    {(worker.silentMs / 1000).toFixed(1)} s ago
-                  </td>
-                  <td class="number">{count(worker.leases)}</td>
-                  {canSteer && (
-                    <td class="number">
-                      <button
-                        type="button"
-                        class="small"
-                        disabled={worker.state === "draining" || (isAlone && worker.state === "active")}
-                        aria-label={`Drain worker ${worker.id}`}
-                        title={isAlone ? "The only worker that computes cannot be drained" : undefined}
-                        onClick={() => setDraining(worker)}
-                      >
-                        Drain
-                      </button>
-                    </td>
-                  )}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroller>
+        <DataTable
+          caption="Connected workers"
+          label="Workers, scrollable"
+          class="workers"
+          columns={[
+            { name: "Worker" },
+            { name: "Host" },
+            { name: "State" },
+            { name: "Lanes", isFigure: true },
+            { name: "Shards/s", isFigure: true },
+            { name: "Share of the last step" },
+            { name: "Round trip", isFigure: true },
+            { name: "Last heard", isFigure: true },
+            { name: "Leases", isFigure: true },
+            ...(canSteer ? [{ name: "Drain", content: <span class="unseen">Drain</span> }] : []),
+          ]}
+          rows={workers.map((worker) => ({
+            key: worker.id,
+            cells: [
+              worker.id,
+              worker.host,
+              <span>
+                <span class={`dot ${worker.state}`} />
+                {worker.state}
+              </span>,
+              worker.lanes,
+              figure(worker.shardsPerSecond),
+              <Share share={worker.share} widest={widest} />,
+              duration(worker.roundTripMs),
+              <span class={worker.silentMs > 3000 ? "late" : ""}>{(worker.silentMs / 1000).toFixed(1)} s ago</span>,
+              count(worker.leases),
+              ...(canSteer ? [<DrainButton worker={worker} isAlone={isAlone} onDrain={setDraining} />] : []),
+            ],
+          }))}
+        />
       )}
       {draining !== undefined && (
         <Confirm
@@ -120,5 +81,39 @@ export function Workers({
         />
       )}
     </section>
+  );
+}
+
+function Share({ share, widest }: { readonly share: number; readonly widest: number }) {
+  return (
+    <span class="share">
+      <span class="bar" aria-hidden="true">
+        <span style={{ width: `${(100 * share) / widest}%` }} />
+      </span>
+      {percent(share)}
+    </span>
+  );
+}
+
+function DrainButton({
+  worker,
+  isAlone,
+  onDrain,
+}: {
+  readonly worker: WorkerStatus;
+  readonly isAlone: boolean;
+  readonly onDrain: (worker: WorkerStatus) => void;
+}) {
+  return (
+    <button
+      type="button"
+      class="small"
+      disabled={worker.state === "draining" || (isAlone && worker.state === "active")}
+      aria-label={`Drain worker ${worker.id}`}
+      title={isAlone ? "The only worker that computes cannot be drained" : undefined}
+      onClick={() => onDrain(worker)}
+    >
+      Drain
+    </button>
   );
 }
