@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
-import { type DataPlaces, openPlaces } from "@tutti/core/data";
+import type { DataPlaces, Dataset } from "@tutti/core/data";
 import { engineName, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import { computeMemory } from "@tutti/core/kernels";
@@ -45,7 +45,7 @@ const mostBrokenMemberships = 5;
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { url, token, ca, shared, signal, log, retryForMs = 30_000 } = options;
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
-  const data = await openPlaces(options.data ?? {}, { baseDirectory: process.cwd() });
+  const data = await openedPlaces(options.data);
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
   const known = new KnownRun();
@@ -111,6 +111,12 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
     if (!isHung) await lanes.close(); // it waits for what is computing
     for (const dataset of data.values()) await dataset.close();
   }
+}
+
+async function openedPlaces(places: DataPlaces = {}): Promise<ReadonlyMap<string, Dataset>> {
+  if (Object.keys(places).length === 0) return new Map();
+  const { openPlaces } = await import("@tutti/core/data"); // most workers are sent their rows
+  return openPlaces(places, { baseDirectory: process.cwd() });
 }
 
 function errorCodeOf(

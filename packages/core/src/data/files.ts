@@ -1,6 +1,4 @@
 import { stat } from "node:fs/promises";
-// biome-ignore lint/suspicious/noDeprecatedImports: only the overload with options first is
-import { glob, isDynamicPattern } from "tinyglobby";
 import { TuttiError } from "../errors/index.ts";
 import { type DataFile, dataFile } from "./file.ts";
 
@@ -52,6 +50,7 @@ export async function findFiles(baseDirectory: string, names: FileNames): Promis
 
 async function filesOf(baseDirectory: string, name: string): Promise<readonly DataFile[]> {
   const literal = dataFile(baseDirectory, name);
+  const { glob, isDynamicPattern } = await import("tinyglobby");
   if (!isDynamicPattern(name) || (await isThere(literal.resolved))) return [literal];
   const found = await glob(name, {
     cwd: baseDirectory,

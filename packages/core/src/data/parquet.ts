@@ -1,7 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
-import { type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema, type SchemaTree } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import type { FileMetaData, SchemaTree } from "hyparquet";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import type { ColumnDType } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
@@ -67,6 +66,11 @@ async function openParquet(names: FileNames, { columns }: ParquetOptions, contex
 }
 
 async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle): Promise<void> {
+  // 42 modules that a run without parquet files need not load
+  const [{ parquetMetadataAsync, parquetRead, parquetSchema }, { compressors }] = await Promise.all([
+    import("hyparquet"),
+    import("hyparquet-compressors"),
+  ]);
   const { size } = await handle.stat();
   const source = {
     byteLength: size,

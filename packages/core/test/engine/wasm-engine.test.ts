@@ -22,8 +22,14 @@ async function engineAfter(preparation: string, environment: Readonly<Record<str
   return JSON.parse(stdout);
 }
 
-/** A Node that was built for musl tells no version of glibc. */
+/** A process that has loaded another C library: glibc of that version, or musl, for which Node knows of no glibc. */
 const glibc = (version: string | undefined) => `
+  const { default: fs } = await import("node:fs");
+  const { syncBuiltinESMExports } = await import("node:module");
+  const read = fs.readFileSync;
+  const loaded = ${JSON.stringify(`7f0 r-xp 0 fe:00 1 /lib/${version === undefined ? "ld-musl-x86_64.so.1" : `libc-${version}.so`}\n`)};
+  fs.readFileSync = (path, ...rest) => (path === "/proc/self/maps" ? loaded : read(path, ...rest));
+  syncBuiltinESMExports();
   const report = process.report.getReport();
   report.header.glibcVersionRuntime = ${JSON.stringify(version)};
   process.report.getReport = () => report;`;
