@@ -23,7 +23,7 @@ const expected: Readonly<Record<TemplateName, { set: string; metric: string; rea
   tabular: { set: "epochs=12", metric: "accuracy", reaches: (accuracy) => accuracy > 0.9 }, // guessing: 0.44
   images: { set: "epochs=16", metric: "accuracy", reaches: (accuracy) => accuracy > 0.75 }, // guessing: 0.33
   "onnx-finetune": { set: "epochs=16", metric: "accuracy", reaches: (accuracy) => accuracy > 0.75 },
-  text: { set: "steps=60", metric: "perplexity", reaches: (perplexity) => perplexity < 20 }, // guessing: 96
+  text: { set: "steps=60", metric: "perplexity", reaches: (perplexity) => perplexity < 20 }, // guessing: 256
 };
 
 test.each(templateNames)("tutti init --template %s makes a project that trains and type-checks", async (template) => {
@@ -45,7 +45,8 @@ test.each(templateNames)("tutti init --template %s makes a project that trains a
   if (template === "text") {
     const { status, stdout } = await inShell("node write.js 40", folder);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^The [ -~\n]{36}\n$/);
+    expect(stdout.length).toBeGreaterThan(30);
+    expect(stdout).toMatch(/^The /);
   }
 });
 

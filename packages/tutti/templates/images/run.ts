@@ -1,8 +1,10 @@
 // Tells circles, squares and triangles apart. `npx tutti train run.ts`
-import { defineRun, metrics, nn, optim } from "tutti";
-import { images } from "./images.ts";
+import { data, defineRun, metrics, nn, optim } from "tutti";
 
 const classes = ["circle", "square", "triangle"];
+
+// One folder a class below "shapes"; files of any size and format, here made grey and 28 pixels square.
+const images = data.images("shapes", { classes, size: [28, 28], channels: 1 });
 
 const model = nn.sequential({
   conv1: nn.conv2d(1, 8, 5),
@@ -18,10 +20,10 @@ const model = nn.sequential({
 });
 
 export default defineRun({
-  data: { train: images("shapes", classes, "train"), validation: images("shapes", classes, "validation") },
+  data: data.split(images, { fraction: 0.2, seed: 1 }),
   model,
   step({ image, label }) {
-    const logits = model(image.cast("float32").div(255).unsqueeze(1));
+    const logits = model(image.cast("float32").div(255));
     return {
       loss: nn.crossEntropy(logits, label),
       outputs: { probabilities: logits.softmax() },

@@ -1,8 +1,10 @@
 // Teaches a model that knows digits to tell circles, squares and triangles apart. `npx tutti train run.ts`
-import { defineRun, metrics, nn, onnx, optim } from "tutti";
-import { images } from "./images.ts";
+import { data, defineRun, metrics, nn, onnx, optim } from "tutti";
 
 const classes = ["circle", "square", "triangle"];
+
+// One folder a class below "shapes", made what the model takes: grey and 28 pixels square.
+const images = data.images("shapes", { classes, size: [28, 28], channels: 1 });
 
 // "features" is a tensor of the file: what goes into the layer that gives its logits.
 const model = onnx
@@ -10,10 +12,10 @@ const model = onnx
   .replaceHead("features", nn.linear(64, classes.length));
 
 export default defineRun({
-  data: { train: images("shapes", classes, "train"), validation: images("shapes", classes, "validation") },
+  data: data.split(images, { fraction: 0.2, seed: 1 }),
   model,
   step({ image, label }) {
-    const logits = model(image);
+    const logits = model(image.squeeze(1)); // it has no axis for channels
     return {
       loss: nn.crossEntropy(logits, label),
       outputs: { probabilities: logits.softmax() },

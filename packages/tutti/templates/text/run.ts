@@ -1,31 +1,13 @@
-// Learns to write English, a character at a time. `npx tutti train run.ts`, then `node write.js`
-import { readFileSync } from "node:fs";
+// Learns to write English, a byte at a time. `npx tutti train run.ts`, then `node write.js`
 import { data, defineRun, metrics, nn, optim } from "tutti";
 
-/** Characters that the model sees at once. */
+/** Bytes of text that the model sees at once. */
 const context = 32;
-/** 0 … 94: the printable characters of ASCII from the space on; 95: everything else, such as a line's end. */
-const symbols = 96;
 
-const text = readFileSync(new URL("moby-dick.txt", import.meta.url), "latin1");
-const codes = Uint8Array.from(text, (character) => {
-  const code = character.charCodeAt(0) - 32;
-  return code >= 0 && code < symbols - 1 ? code : symbols - 1;
-});
-
-/** Pieces of the text that begin every `context` characters, each with the same piece one character on. */
-function pieces(from: number, to: number) {
-  const starts: number[] = [];
-  for (let at = from; at + context < to; at += context) starts.push(at);
-  return data.from(
-    () =>
-      starts.map((at) => ({ text: codes.subarray(at, at + context), next: codes.subarray(at + 1, at + context + 1) })),
-    { columns: { text: { dtype: "uint8", shape: [context] }, next: { dtype: "uint8", shape: [context] } } },
-  );
-}
-
-// The last tenth is for validation.
-const end = Math.floor(codes.length * 0.9);
+const text = (range: readonly [number, number]) =>
+  data.text("moby-dick.txt", { tokens: "bytes", length: context, range });
+const train = text([0, 0.9]);
+const symbols = train.vocabulary;
 
 const model = nn.sequential({
   embedding: nn.embedding(symbols, 64),
@@ -42,7 +24,7 @@ const model = nn.sequential({
 });
 
 export default defineRun({
-  data: { train: pieces(0, end), validation: pieces(end, codes.length) },
+  data: { train, validation: text([0.9, 1]) },
   model,
   step({ text, next }) {
     const logits = model(text);

@@ -22,9 +22,9 @@ export async function init(
 ): Promise<void> {
   const folder = resolve(directory);
   const source = join(ownFolder, "templates", template);
-  const { dependencies, hasShapes } = templates[template];
+  const { hasShapes } = templates[template];
   const written = {
-    "package.json": packageJson(folder, dependencies),
+    "package.json": packageJson(folder),
     "tsconfig.json": tsconfig,
     ".gitignore": "node_modules/\nruns/\n",
   };
@@ -74,7 +74,7 @@ const tsconfig = `${JSON.stringify(
   2,
 )}\n`;
 
-function packageJson(folder: string, dependencies: Readonly<Record<string, string>>): string {
+function packageJson(folder: string): string {
   const name = basename(folder)
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]+/g, "-")
@@ -83,7 +83,7 @@ function packageJson(folder: string, dependencies: Readonly<Record<string, strin
     name: name === "" ? "tutti-project" : name,
     ...{ private: true, type: "module" },
     scripts: { train: "tutti train run.ts", verify: "tutti verify run.ts" },
-    dependencies: { ...dependencies, tutti: ownSpecifier() },
+    dependencies: { tutti: ownSpecifier() },
     devDependencies: { "@types/node": "^22.19.1" },
   };
   return `${JSON.stringify(manifest, null, 2)}\n`;

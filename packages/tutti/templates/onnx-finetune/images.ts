@@ -1,1 +1,0 @@
-../images/images.ts
