@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { RunEvent } from "@tutti/core/events";
 import { expect, test } from "vitest";
 import {
   type ChaosResult,
@@ -21,51 +22,62 @@ const [steps, samples] = [320, 20_000];
 /** TUTTI_CHAOS_SEED replays one; the machine's own timing is not replayed. */
 const seed = Number(process.env.TUTTI_CHAOS_SEED ?? 1);
 
-test(`gives the same bits after 50 faults to processes and connections (TUTTI_CHAOS_SEED=${seed})`, async () => {
-  const expected = await trained([runFile, "--workers", "0", "--lanes", "1", "--out", temporaryFolder()]);
-  expect(expected.steps).toHaveLength(steps);
-  const [out, temporary, mark] = [temporaryFolder(), temporaryFolder(), randomUUID()];
-  const result = await trainUnderFaults({
-    ...{ runFile, out, seed, workers: 3, kinds: faultKinds, maxFaults: 60 },
-    env: { TUTTI_TEST_MARK: mark, TMPDIR: temporary },
-    onFault: ({ step, kind, detail }) => console.log(`after step ${step}: ${kind}${detail && ` (${detail})`}`),
-  });
-  expect(await report(result, out)).toMatchObject({
-    difference: undefined,
-    stepsLost: 0,
-    samplesLost: 0,
-    leftBehind: [],
-  });
+test.each(["star", "mesh"] as const)(
+  `gives the same bits after 50 faults to processes and connections, exchange %s (TUTTI_CHAOS_SEED=${seed})`,
+  async (exchange) => {
+    const expected = await trained([runFile, "--workers", "0", "--lanes", "1", "--out", temporaryFolder()]);
+    expect(expected.steps).toHaveLength(steps);
+    const [out, temporary, mark] = [temporaryFolder(), temporaryFolder(), randomUUID()];
+    const result = await trainUnderFaults({
+      ...{ runFile, out, seed, workers: 3, kinds: faultKinds, maxFaults: 60, exchange },
+      env: { TUTTI_TEST_MARK: mark, TMPDIR: temporary },
+      onFault: ({ step, kind, detail }) => console.log(`after step ${step}: ${kind}${detail && ` (${detail})`}`),
+    });
+    expect(await report(result, out)).toMatchObject({
+      difference: undefined,
+      stepsLost: 0,
+      samplesLost: 0,
+      leftBehind: [],
+    });
 
-  // The same again by means of the tests' own.
-  const found = resultOf(result.generations.flat());
-  expect(found.weightsSha256).toBe(expected.weightsSha256);
-  expect(found).toEqual(expected);
-  expect(result.faults.length).toBeGreaterThanOrEqual(50);
-  expect([...new Set(result.faults.map(({ kind }) => kind))].sort()).toEqual([...faultKinds].sort());
-  expect(result.generations.length).toBeGreaterThan(3);
+    const saysDirect = result.generations.flat().filter(isDirect);
+    if (exchange === "star") expect(saysDirect).toEqual([]);
+    else expect(saysDirect.length).toBeGreaterThan(3);
 
-  const recorded = readFileSync(join(out, "metrics.jsonl"), "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { type: string; step: number; samples: number })
-    .filter(({ type }) => type === "step");
-  expect(recorded.map(({ step }) => step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1));
-  expect(recorded.reduce((sum, step) => sum + step.samples, 0)).toBe(samples);
+    // The same again by means of the tests' own.
+    const found = resultOf(result.generations.flat());
+    expect(found.weightsSha256).toBe(expected.weightsSha256);
+    expect(found).toEqual(expected);
+    expect(result.faults.length).toBeGreaterThanOrEqual(50);
+    expect([...new Set(result.faults.map(({ kind }) => kind))].sort()).toEqual([...faultKinds].sort());
+    expect(result.generations.length).toBeGreaterThan(3);
 
-  expect(result).toMatchObject({ workersLeft: 0, rivalsAdmitted: 0 });
-  // A worker may find that it is cut off for too long; it may not break.
-  expect(result.workerEnds.filter(({ reason }) => reason !== "UNREACHABLE")).toEqual([]);
-  expect(processesWith(`TUTTI_TEST_MARK=${mark}`)).toEqual([]);
-  expect(openSockets(result)).toEqual([]);
-  expect(readdirSync(temporary).filter((name) => name !== "jiti")).toEqual([]); // compiled run files are kept
-  expect(readdirSync(out).sort()).toEqual(["checkpoints", "metrics.jsonl", "model.onnx"]);
-  expect(readdirSync(join(out, "checkpoints")).sort()).toEqual([
-    "best.safetensors",
-    "step-00000315.safetensors",
-    "step-00000320.safetensors",
-  ]);
-}, 900_000);
+    const recorded = readFileSync(join(out, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string; step: number; samples: number })
+      .filter(({ type }) => type === "step");
+    expect(recorded.map(({ step }) => step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1));
+    expect(recorded.reduce((sum, step) => sum + step.samples, 0)).toBe(samples);
+
+    expect(result).toMatchObject({ workersLeft: 0, rivalsAdmitted: 0 });
+    // A worker may find that it is cut off for too long; it may not break.
+    expect(result.workerEnds.filter(({ reason }) => reason !== "UNREACHABLE")).toEqual([]);
+    expect(processesWith(`TUTTI_TEST_MARK=${mark}`)).toEqual([]);
+    expect(openSockets(result)).toEqual([]);
+    expect(readdirSync(temporary).filter((name) => name !== "jiti")).toEqual([]); // compiled run files are kept
+    expect(readdirSync(out).sort()).toEqual(["checkpoints", "metrics.jsonl", "model.onnx"]);
+    expect(readdirSync(join(out, "checkpoints")).sort()).toEqual([
+      "best.safetensors",
+      "step-00000315.safetensors",
+      "step-00000320.safetensors",
+    ]);
+  },
+  900_000,
+);
+
+const isDirect = (event: RunEvent): boolean =>
+  event.type === "notice" && event.message === "workers exchange sums directly";
 
 /** Prints the table of docs/reliability.md; TUTTI_CHAOS_REPORT names a file to write its figures to. */
 async function report(result: ChaosResult, out: string): Promise<Judgement> {

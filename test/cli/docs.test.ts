@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { data } from "@tutti/core/data";
 import { errorCodes } from "@tutti/core/errors";
-import { toCoordinatorSchema, toWorkerSchema } from "@tutti/core/wire";
+import { betweenWorkersSchema, toCoordinatorSchema, toWorkerSchema } from "@tutti/core/wire";
 import { expect, test } from "vitest";
 import { exitStatusOf } from "../../packages/tutti/src/cli/exit-status.ts";
 import { hintFor } from "../../packages/tutti/src/cli/hints.ts";
@@ -31,10 +31,13 @@ test("docs/errors.md lists every code with its meaning and exit status", () => {
 
 test("the protocol's page lists every message by direction, with its fields", () => {
   const page = read("packages/core/src/wire/README.md");
-  const [, toWorker = "", toCoordinator = ""] = page.split(/^## (?:Coordinator to worker|Worker to coordinator)$/m);
+  const [, toWorker = "", toCoordinator = "", betweenWorkers = ""] = page.split(
+    /^## (?:Coordinator to worker|Worker to coordinator|Between workers)$/m,
+  );
   for (const [text, schema] of [
     [toWorker, toWorkerSchema],
     [toCoordinator, toCoordinatorSchema],
+    [betweenWorkers, betweenWorkersSchema],
   ] as const) {
     const listed = tableRows(text).map(([type, fields]) => [
       type,

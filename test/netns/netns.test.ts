@@ -15,6 +15,7 @@ function workerOn(
   host: Host,
   url: string,
   token: string,
+  options: readonly string[] = [],
 ): { readonly child: ChildProcess; ended: Promise<number | null> } {
   const [command, ...args] = [
     ...host.prefix,
@@ -22,6 +23,7 @@ function workerOn(
     join(root, "packages/tutti/bin/tutti.js"),
     "worker",
     url,
+    ...options,
   ];
   const child = spawn(command!, args, { cwd: root, env: { ...process.env, TUTTI_TOKEN: token }, stdio: "ignore" });
   onTestFinished(() => {
@@ -66,6 +68,39 @@ test.skipIf(reason !== undefined)(
     for (const host of hosts) host.linkUp();
     await coordinator.event("step", (event) => event.step > step + 10);
 
+    expect(await coordinator.end(), coordinator.stderr).toBe(0);
+    expect(resultOf(coordinator.events)).toEqual(undisturbed);
+    expect(await Promise.all(workers.map(({ ended }) => ended))).toEqual([0, 0, 0]);
+  },
+  180_000,
+);
+
+test.skipIf(reason !== undefined)(
+  "trains the same bits with workers on other hosts that exchange directly, also when one cannot be reached for a while",
+  async () => {
+    const set = ["--set", "epochs=5"];
+    const undisturbed = await trained([runFile, ...set, "--workers", "0", "--lanes", "1", "--out", temporaryFolder()]);
+    const { address, hosts } = network(3, 1000);
+    const token = randomBytes(32).toString("hex");
+    const where = ["--host", address, "--port", "0", "--min-workers", "2", "--out", temporaryFolder()];
+    const coordinator = new TuttiProcess(["coordinator", runFile, ...set, ...where, "--exchange", "mesh", "--json"], {
+      env: { TUTTI_TOKEN: token },
+    });
+    const listening = await coordinator.event("notice", ({ message }) => message.startsWith("listening"));
+    const url = /ws:\S+/.exec(listening.message)![0];
+    const workers = hosts.map((host) => workerOn(host, url, token, ["--peer-host", "0.0.0.0"]));
+    await coordinator.event("notice", ({ message }) => message === "workers exchange sums directly");
+    // Everybody reaches the coordinator, and two do not reach each other any more: only heartbeats tell.
+    await coordinator.event("step", ({ step }) => step === 30);
+    hosts[0]!.cutOff(hosts[1]!);
+    await coordinator.event("notice", ({ message }) => /has lost its link to w\d \(silent for/.test(message));
+    await coordinator.event("notice", ({ message }) =>
+      /^sums go over the coordinator: w\d cannot reach w\d/.test(message),
+    );
+    // A cable is pulled out: the run goes on without its host.
+    hosts[2]!.linkDown();
+    await coordinator.event("worker", ({ event }) => event === "left");
+    hosts[2]!.linkUp();
     expect(await coordinator.end(), coordinator.stderr).toBe(0);
     expect(resultOf(coordinator.events)).toEqual(undisturbed);
     expect(await Promise.all(workers.map(({ ended }) => ended))).toEqual([0, 0, 0]);

@@ -22,6 +22,9 @@ export interface Host {
   /** Pulls the cable out. */
   linkDown(): void;
   linkUp(): void;
+  /** From now on nothing that this host sends reaches the other, and the reverse. */
+  cutOff(other: Host): void;
+  readonly address: string;
 }
 
 export interface Network {
@@ -59,6 +62,10 @@ export function network(count: number, mbitPerSecond: number): Network {
       prefix: ["ip", "netns", "exec", namespace],
       linkDown: () => ip("link", "set", outer, "down"),
       linkUp: () => ip("link", "set", outer, "up"),
+      address: `${subnet}.${i + 2}`,
+      cutOff: ({ address }) => {
+        ip("-n", namespace, "route", "add", "blackhole", `${address}/32`);
+      },
     };
   });
   return { address: `${subnet}.1`, hosts };

@@ -1,6 +1,8 @@
 /** A bug to plant: in `file`, each `find` (which must occur exactly once) becomes its `replace`. */
 export interface Mutant {
   readonly name: string;
+  /** Where it shows; in a star if not said. */
+  readonly exchange?: "mesh";
   readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
 }
 
@@ -230,5 +232,37 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a worker goes on computing from parameters that are not the coordinator's",
     edits: [{ file: `${worker}worker.ts`, find: "if (this.#differs) return;", replace: "" }],
+  },
+  {
+    name: "a direct exchange commits before all have applied it",
+    exchange: "mesh",
+    edits: [
+      {
+        file: `${coordinator}direct-exchange.ts`,
+        find: "for (const member of this.#participants) if (!this.#applied.has(member)) return false;",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "workers that begin to exchange directly are not sent the optimizer's state",
+    exchange: "mesh",
+    edits: [{ file: `${coordinator}training-step.ts`, find: "      publisher.sendState(worker);\n", replace: "" }],
+  },
+  {
+    name: "what a dead owner should have added up is left to it",
+    exchange: "mesh",
+    edits: [
+      {
+        file: `${coordinator}direct-exchange.ts`,
+        find: "this.#reown((chunk) => this.#owners[chunk] === member);",
+        replace: "",
+      },
+      {
+        file: `${coordinator}direct-exchange.ts`,
+        find: "this.#reown((chunk) => this.#owners[chunk] !== undefined && !reduction.isReduced(chunk));",
+        replace: "",
+      },
+    ],
   },
 ];

@@ -1,4 +1,4 @@
-import { Coordinator } from "@tutti/coordinator";
+import { Coordinator, type Exchange } from "@tutti/coordinator";
 import { isTuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
@@ -10,6 +10,7 @@ import { ExactLanes, type Pace } from "./exact-lanes.ts";
 import { chunkFloats, normBlockFloats, tinyRun } from "./tiny-run.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { type Direction, type FrameAccident, frameFaults, type Link, virtualLink } from "./virtual-network.ts";
+import { type PeerHost, PeerNetwork } from "./virtual-peers.ts";
 
 /** What a schedule led to: everything that must be the same as in an undisturbed run. */
 export interface Outcome {
@@ -31,6 +32,10 @@ export interface Schedule {
   readonly quarantined: number;
   /** What happened to frames. */
   readonly accidents: readonly FrameAccident[];
+  /** How often steps began to be exchanged directly. */
+  readonly direct: number;
+  /** How often the coordinator had to take over from workers. */
+  readonly fellBack: number;
 }
 
 /** Memory that can run out: the allocation after so many more throws, as the real one's does. */
@@ -71,6 +76,7 @@ export class SimulatedMachines {
 /** A worker process. */
 interface Machine {
   link: Link;
+  readonly peers: PeerHost;
   readonly arena: SmallArena;
   readonly pace: Pace;
   isUp: boolean;
@@ -101,6 +107,20 @@ const faultKinds = [
   "out of memory",
 ] as const;
 
+/** What else can happen where workers talk to each other. */
+const meshFaultKinds = [
+  ...faultKinds,
+  "peers cut",
+  "peers cut",
+  "peers silent",
+  "peers slow",
+  "peers deaf",
+  "peers frame",
+  "peers frame",
+  "kill while it hands out",
+  "kill while it hands out",
+] as const;
+
 /** With liars nobody else fails, so that there are always two honest workers. */
 const faultsWithLiars = ["lie", "lie", "slow lane", "join"] as const;
 
@@ -110,7 +130,13 @@ const limitMs = 600_000;
 export async function simulate(
   seed: number,
   machines: SimulatedMachines,
-  options: { readonly undisturbed?: boolean; readonly liars?: boolean } = {},
+  options: {
+    readonly undisturbed?: boolean;
+    readonly liars?: boolean;
+    /** Several workers, and no faults. */
+    readonly calm?: boolean;
+    readonly exchange?: Exchange;
+  } = {},
 ): Promise<Schedule> {
   const clock = new VirtualClock();
   const dice = new Dice(seed, "schedule");
@@ -122,6 +148,9 @@ export async function simulate(
   const trace: string[] = [];
   const accidents: FrameAccident[] = [];
   const up: Machine[] = [];
+  const network = new PeerNetwork(clock, dice, (accident) => accidents.push(accident));
+  let direct = 0;
+  let fellBack = 0;
   let stepsDone = 0;
   let ended: { error?: unknown } | undefined;
   let liars = 0;
@@ -133,6 +162,8 @@ export async function simulate(
       stepsDone = event.step;
       trace.push(`${event.step} ${event.loss} ${event.gradientNorm} ${event.samples} ${event.weightsSha256}`);
     }
+    if (event.type === "notice" && /over the coordinator|long time/.test(event.message)) fellBack++;
+    if (event.type === "notice" && event.message === "workers exchange sums directly") direct++;
     // Checksums find all that happens to frames, but for the payload of an update, which the commit's hash finds.
     const isUpdateHit = accidents.some(({ message, part }) => message === "update" && part === "payload");
     if (event.type === "notice" && /they are sent again/.test(event.message) && !isUpdateHit)
@@ -163,6 +194,7 @@ export async function simulate(
       hashEveryStep: true,
       chunkFloats,
       normBlockFloats,
+      exchange: options.exchange ?? "star",
       inlineBytes: dice.chance(0.5) ? 16 : 16_384,
       memory: machines.next(),
       onEvent,
@@ -176,13 +208,15 @@ export async function simulate(
     const lanes = new ExactLanes(dice.whole(1, 2), memory, clock, dice, pace);
     const [known, kept] = [new KnownRun(), new WorkerMemory(memory)];
     const instance = `${up.length}`;
+    const peers = network.host();
     const connect = (): Link => {
       const link = virtualLink(clock, dice, new CoordinatorRules(known), (accident) => accidents.push(accident));
-      if (!options.undisturbed && !options.liars && dice.chance(0.1)) disturbFrame(link, 8);
+      if (!options.undisturbed && !options.calm && !options.liars && dice.chance(0.1)) disturbFrame(link, 8);
       coordinator.accept(link.coordinatorEnd);
       const worker = new Worker({
         connection: link.workerEnd,
         lanes,
+        peers,
         memory: kept,
         clock,
         checkProgram: () => {},
@@ -200,7 +234,7 @@ export async function simulate(
       });
       return link;
     };
-    const machine: Machine = { link: connect(), arena: memory.arena, pace, isUp: true };
+    const machine: Machine = { link: connect(), peers, arena: memory.arena, pace, isUp: true };
     up.push(machine);
   };
   const disturbFrame = (link: Link, within: number): void => {
@@ -210,8 +244,8 @@ export async function simulate(
   const disturb = (): void => {
     const alive = up.filter(({ isUp }) => isUp);
     const victim = dice.pick(alive);
-    const kind = dice.pick<(typeof faultKinds | typeof faultsWithLiars)[number]>(
-      options.liars ? faultsWithLiars : faultKinds,
+    const kind = dice.pick<(typeof meshFaultKinds | typeof faultsWithLiars)[number]>(
+      options.liars ? faultsWithLiars : options.exchange === "mesh" ? meshFaultKinds : faultKinds,
     )!;
     faults.push(`${clock.now().toFixed(1)} ms, after step ${stepsDone}: ${kind}`);
     if (kind === "join" || victim === undefined) {
@@ -221,6 +255,7 @@ export async function simulate(
     const kill = (machine: Machine): void => {
       machine.isUp = false;
       machine.link.kill();
+      machine.peers.kill();
     };
     if (kind === "pause") {
       if (coordinator.isOver) return;
@@ -241,7 +276,17 @@ export async function simulate(
         clock.setTimer(dice.uniform() * 50, join);
       });
     } else if (kind === "kill while it sends") victim.link.afterSent(dice.whole(1, 12), () => kill(victim));
-    else if (kind === "silence") victim.link.silence("both");
+    else if (kind === "kill while it hands out") {
+      const socket = dice.pick(victim.peers.sockets)?.[0];
+      if (socket !== undefined) socket.watch = { frames: dice.whole(1, 12), call: () => kill(victim) };
+    } else if (kind === "peers cut") victim.peers.cut();
+    else if (kind === "peers silent") victim.peers.silence();
+    else if (kind === "peers slow") victim.peers.slowDown(200);
+    else if (kind === "peers deaf") victim.peers.isDeaf = true;
+    else if (kind === "peers frame") {
+      const socket = dice.pick(victim.peers.sockets.flat());
+      if (socket !== undefined) socket.plan = { fault: dice.pick(frameFaults)!, after: dice.whole(0, 20) };
+    } else if (kind === "silence") victim.link.silence("both");
     else if (kind === "one-way") victim.link.silence(dice.pick(["toWorker", "toCoordinator"])!);
     else if (kind === "slow lane") victim.pace.factor = 60;
     else if (kind === "drain") drain(coordinator, dice);
@@ -260,12 +305,12 @@ export async function simulate(
           clock.setTimer(dice.uniform() * 50, join);
         };
     } else if (laneFailures++ < 2) victim.pace.failures = 1;
-    if (!["slow link", "engine error", "cut", "frame", "out of memory"].includes(kind))
+    if (!/^(slow link|engine error|cut|frame|out of memory|peers .*)$/.test(kind))
       clock.setTimer(dice.uniform() * 50, join); // its place is filled again
   };
   const first = options.undisturbed ? 1 : options.liars ? 5 : dice.whole(3, 5);
   for (let i = 0; i < first; i++) clock.setTimer(dice.uniform() * 20, join);
-  if (!options.undisturbed) {
+  if (!options.undisturbed && !options.calm) {
     const count = dice.whole(2, 8);
     for (let i = 0; i < count; i++) clock.setTimer(dice.uniform() * 150, disturb);
   }
@@ -303,6 +348,8 @@ export async function simulate(
     faults,
     quarantined,
     accidents,
+    direct,
+    fellBack,
     outcome: { weightsSha256: coordinator.weightsSha256(), trace: trace.join("\n"), samples },
   };
 }

@@ -5,7 +5,9 @@ import {
   FramedConnection,
   type Message,
   type MessageSocket,
+  type PeerMessage,
   type PeerRules,
+  peerCodec,
   type ToCoordinator,
   type ToWorker,
   workerCodec,
@@ -90,6 +92,20 @@ export function virtualLink(
   };
 }
 
+/** A connection between two workers, and its sockets. */
+export function virtualPeers(
+  clock: VirtualClock,
+  dice: Dice,
+  rules: readonly [PeerRules<PeerMessage, PeerMessage>, PeerRules<PeerMessage, PeerMessage>],
+  onAccident: (accident: FrameAccident) => void,
+) {
+  const sockets = [new VirtualSocket(clock, dice, onAccident), new VirtualSocket(clock, dice, onAccident)] as const;
+  sockets[0].peer = sockets[1];
+  sockets[1].peer = sockets[0];
+  const [one, other] = sockets.map((socket, i) => new NotedConnection(socket, peerCodec(), rules[i]!, clock));
+  return { one: one!, other: other!, sockets };
+}
+
 /** Tells its socket what message the frames belong to. */
 class NotedConnection<Out extends Message, In extends Message> extends FramedConnection<Out, In> {
   readonly #noted: VirtualSocket;
@@ -118,7 +134,7 @@ interface Listeners {
 const abnormal = 1006; // RFC 6455, section 7.1.5
 
 /** One end of a WebSocket; its faults and delays are those of what it sends. */
-class VirtualSocket implements MessageSocket {
+export class VirtualSocket implements MessageSocket {
   bufferedAmount = 0;
   bytesRead = 0;
   isSilent = false;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Result, temporaryFolder, trained } from "./tutti-process.ts";
+import { type Result, resultOf, TuttiProcess, temporaryFolder, trained } from "./tutti-process.ts";
 
 const runFile = "test/fixtures/blobs.ts";
 let reference: Promise<Result> | undefined;
@@ -39,3 +39,27 @@ for (const [workers, lanes] of [
     expect(result).toEqual(await undisturbed());
   });
 }
+
+for (const [exchange, workers] of [
+  ["mesh", 2],
+  ["mesh", 3],
+  ["mesh", 5],
+  ["auto", 2],
+] as const) {
+  test(`gives the same weights and loss trace with ${workers} workers, exchange ${exchange}`, async () => {
+    const args = ["--workers", `${workers}`, "--exchange", exchange, "--out", temporaryFolder()];
+    expect(await trained([runFile, ...args])).toEqual(await undisturbed());
+  });
+}
+
+test("exchanges directly where it is asked to, with compressed sums of several chunks, clipping and momentum", async () => {
+  const digits = "test/fixtures/few-digits.ts";
+  const set = ["--set", "epochs=3", "--set", "compress=bf16"];
+  const alone = await trained([digits, ...set, "--workers", "0", "--out", temporaryFolder()]);
+  const args = [digits, ...set, "--workers", "3", "--exchange", "mesh", "--out", temporaryFolder(), "--json"];
+  const run = new TuttiProcess(["train", ...args]);
+  expect(await run.end(), run.stderr).toBe(0);
+  expect(resultOf(run.events)).toEqual(alone);
+  const notices = run.events.flatMap((event) => (event.type === "notice" ? [event.message] : []));
+  expect(notices.filter((message) => /exchange|coordinator/.test(message))).toEqual(["workers exchange sums directly"]);
+});

@@ -1,6 +1,7 @@
 import type { Clock } from "@tutti/core/clock";
 import type { RunEvent } from "@tutti/core/events";
 import type { ComputeMemory } from "@tutti/core/kernels";
+import type { Exchange } from "./exchange-choice.ts";
 import type { MembershipConfig } from "./membership-policy.ts";
 import type { Progress } from "./progress.ts";
 import type { TraceEvent } from "./run-trace.ts";
@@ -47,6 +48,10 @@ export interface CoordinatorOptions {
   readonly maxWorkers?: number;
   /** Share of nodes, 0 to 1, that two workers compute before they are merged. */
   readonly auditShare?: number;
+  /** How workers' sums meet: here, or directly between workers where they can reach each other. "star" by default. */
+  readonly exchange?: Exchange;
+  /** Why workers must not open connections to each other, if so: what connects them to here is better protected. */
+  readonly meshObstacle?: string | undefined;
   /** What to do when a loss or gradient is NaN or infinite: end the run, or leave the step out. */
   readonly onNonFinite?: "stop" | "skip";
   readonly membership?: Partial<MembershipConfig>;

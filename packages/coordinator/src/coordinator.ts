@@ -7,11 +7,13 @@ import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
 import { Auditor } from "./audit.ts";
 import type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
 import { Dealer } from "./dealer.ts";
+import { ExchangeChoice } from "./exchange-choice.ts";
 import { Intake } from "./intake.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { Departure, Member } from "./member.ts";
 import { Membership } from "./membership.ts";
 import { defaultMembership } from "./membership-policy.ts";
+import { Mesh } from "./mesh.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import { initialProgress, nextProgress, type Progress } from "./progress.ts";
 import { Publisher } from "./publisher.ts";
@@ -39,6 +41,7 @@ export class Coordinator {
   readonly #membership: Membership;
   readonly #dealer: Dealer;
   readonly #publisher: Publisher;
+  readonly #mesh: Mesh;
   readonly #validator: Validator;
   readonly #ahead: ReadAhead;
   readonly #phases: PhaseClock;
@@ -92,6 +95,19 @@ export class Coordinator {
       this.#clock,
       trace && ((what, from, to) => trace.span(what, from, to, what === "step" ? this.#generations.step : undefined)),
     );
+    const normBlockFloats = options.normBlockFloats ?? 16_384;
+    const choice = new ExchangeChoice(options.exchange ?? "star", sumsFloats * 4);
+    this.#mesh = new Mesh({
+      run,
+      clock: this.#clock,
+      choice,
+      normBlockFloats,
+      obstacle: (options.auditShare ?? 0) > 0 ? "audits compare whole answers here" : options.meshObstacle,
+      active: () => this.#membership.dealable,
+      notice: (message) => this.#notice(message),
+      broken: (reason) => this.#step?.fallBack(reason),
+      changed: () => this.#life.changed.notify(),
+    });
     this.#membership = new Membership(
       this.#clock,
       { ...defaultMembership, ...options.membership },
@@ -112,6 +128,9 @@ export class Coordinator {
       lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#intake.leaseTimes.p95()),
       graceMs: options.graceMs ?? 2000,
       active: () => this.#membership.dealable,
+      computing: () => this.#mesh.plan().members,
+      mayCompute: (member) => this.#step?.mayCompute(member) ?? true,
+      ticked: (nowMs, lateMs) => this.#step?.tick(nowMs, lateMs),
       stalled: (member, forMs) => {
         this.#options.onStalled?.({ host: member.host, pid: member.pid });
         this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
@@ -129,6 +148,7 @@ export class Coordinator {
       inlineBytes: this.#inlineBytes,
       maxWorkers: options.maxWorkers ?? Number.POSITIVE_INFINITY,
       numericClass: start.numericClass,
+      mesh: this.#mesh,
       active: () => this.#membership.active,
       isTraced: trace !== undefined,
       emit: (event) => this.#emit(event),
@@ -142,7 +162,11 @@ export class Coordinator {
       membership: this.#membership,
       phases: this.#phases,
       ledger: this.#ledger,
-      sendParameters: (member) => this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []),
+      direct: (member, message, payload) => {
+        if (message.type === "reduced" || message.type === "applied") this.#step?.receive(member, message, payload);
+        else this.#mesh.receive(member, message);
+      },
+      sendParameters: (member) => this.#sendParameters(member),
       emit: (event) => this.#emit(event),
       fail: (error) => this.fail(error),
     });
@@ -159,12 +183,15 @@ export class Coordinator {
       intake: this.#intake,
       auditor: new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0),
       publisher: this.#publisher,
+      mesh: this.#mesh,
+      choice,
+      clock: this.#clock,
       phases: this.#phases,
       ledger: this.#ledger,
       changed: this.#life.changed,
       hashesChunks: !sharesMemory,
       hashScratch: arena.allocate(8 * Math.max(1, this.#reduction.chunks)),
-      normBlockFloats: options.normBlockFloats ?? 16_384,
+      normBlockFloats,
       skipsNonFinite: options.onNonFinite === "skip",
       weightsSha256: options.hashEveryStep ? () => this.weightsSha256() : undefined,
       emit: (event) => this.#emit(event),
@@ -190,10 +217,10 @@ export class Coordinator {
     });
   }
 
-  /** A new worker connection, not yet listened to. */
-  accept(connection: Connection<ToWorker, ToCoordinator>): void {
+  /** A new worker connection, not yet listened to. @param address where it comes from. */
+  accept(connection: Connection<ToWorker, ToCoordinator>, address = "127.0.0.1"): void {
     if (this.#life.isOver) connection.close("the run is over");
-    else this.#membership.accept(connection);
+    else this.#membership.accept(connection, address);
   }
 
   /** True once the run has ended, well or not. */
@@ -305,6 +332,7 @@ export class Coordinator {
       step.leaveOut(update.nonFinite);
       return true;
     }
+    await this.#life.until(() => step.isAgreed); // workers that hold replicas have applied the update, too
     step.commit(update.hash); // t+1 becomes the current generation, everywhere
     step.publish(update.gradientNorm);
     return true;
@@ -315,7 +343,10 @@ export class Coordinator {
     const isCurrent = ahead !== undefined && this.#dealer.isCurrent(ahead.shares);
     const shares = isCurrent ? ahead.shares : this.#dealer.plan(batch.shards.length);
     const number = ahead?.round ?? this.#nextRound++;
-    const step = new TrainingStep(this.#stepParts, number, batch, this.#progress.plateau, shares);
+    const { members, isDirect } = this.#mesh.plan();
+    const isMesh =
+      isDirect && shares.length === members.length && shares.every(({ worker }, i) => worker === members[i]);
+    const step = new TrainingStep(this.#stepParts, number, batch, this.#progress.plateau, shares, isMesh);
     this.#step = step;
     step.deal(shares);
     return step;
@@ -385,8 +416,16 @@ export class Coordinator {
     };
   }
 
+  /** Parameters and what of the next is final; a member that takes part in an exchange no longer does. */
+  #sendParameters(member: Member): void {
+    this.#mesh.stateIsAt(member, -1);
+    this.#step?.demote(member);
+    this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []);
+  }
+
   #admitted(member: Member): void {
     this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []);
+    this.#mesh.admitted(member);
     const { averageSlot } = this.#run.optimizer;
     if (this.#dealer.round?.usesAverage && averageSlot !== undefined) this.#publisher.sendAverage(member, averageSlot);
     this.#dealer.dealOrphans();
@@ -398,6 +437,8 @@ export class Coordinator {
     this.#trace?.left(member, departure.reason);
     if (host !== "?") this.#emit({ type: "worker", event: "left", id, host, lanes, reason: departure.reason });
     this.#dealer.round?.leases.release(member);
+    this.#step?.left(member);
+    this.#mesh.left(member);
     this.#reception.left(member);
     this.#dealer.dealOrphans();
     this.#life.changed.notify();

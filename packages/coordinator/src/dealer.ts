@@ -20,6 +20,12 @@ export interface DealerParts {
   /** Rows up to this many bytes travel within their header. */
   readonly inlineBytes: number;
   readonly active: () => readonly Member[];
+  /** Those of them that the next step is planned for. */
+  readonly computing: () => readonly Member[];
+  /** Whether work of the round under way may be dealt to this member. */
+  readonly mayCompute: (member: Member) => boolean;
+  /** Called now and then. */
+  readonly ticked: (nowMs: number, lateMs: number) => void;
   readonly nobodyLeft: () => void;
   /** An audited lease has an answer, and no further worker to confirm or decide it. */
   readonly noneToConfirm: (lease: Lease) => void;
@@ -42,7 +48,7 @@ export class Dealer {
 
   /** One share per active worker, in proportion to measured speed; by lanes until all are measured. */
   plan(shards: number): readonly LeaseShare<Member>[] {
-    const active = this.#parts.active();
+    const active = this.#parts.computing();
     const isMeasured = active.every(({ shardsPerSecond }) => shardsPerSecond !== undefined);
     return planLeases(
       shards,
@@ -52,7 +58,7 @@ export class Dealer {
 
   /** True while the plan's workers are exactly those there are. */
   isCurrent(shares: readonly LeaseShare<Member>[]): boolean {
-    const active = this.#parts.active();
+    const active = this.#parts.computing();
     return active.length === shares.length && shares.every(({ worker }, i) => worker === active[i]);
   }
 
@@ -115,7 +121,8 @@ export class Dealer {
 
   /** The active worker with the fewest open leases per lane that does not hold this one, one that has not failed at it if there is any; the first at ties. */
   leastBusy(lease: Lease): Member | undefined {
-    const others = this.#parts.active().filter((member) => !involvedIn(lease).has(member));
+    const { active, mayCompute } = this.#parts;
+    const others = active().filter((member) => mayCompute(member) && !involvedIn(lease).has(member));
     const untried = others.filter(({ id }) => !lease.failedBy.has(id));
     let best: Member | undefined;
     let least = Number.POSITIVE_INFINITY;
@@ -157,6 +164,7 @@ export class Dealer {
     if (round === undefined) return;
     const nowMs = this.#parts.clock.now();
     const lateMs = this.#parts.lateMs();
+    this.#parts.ticked(nowMs, lateMs);
     for (const lease of round.leases.late(nowMs - lateMs)) {
       const member = this.leastBusy(lease);
       if (member !== undefined) this.deal(lease, member);

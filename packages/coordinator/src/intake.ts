@@ -1,7 +1,7 @@
 import type { Clock } from "@tutti/core/clock";
 import { TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
-import type { ToCoordinator } from "@tutti/core/wire";
+import type { MessageOf, ToCoordinator } from "@tutti/core/wire";
 import type { Dealer } from "./dealer.ts";
 import type { Lease } from "./leases.ts";
 import type { FailedMessage, Member } from "./member.ts";
@@ -18,10 +18,20 @@ export interface IntakeParts {
   readonly membership: Membership;
   readonly phases: PhaseClock;
   readonly ledger: RunLedger;
+  /** What members say of direct exchange. Throws PROTOCOL. */
+  readonly direct: (member: Member, message: DirectMessage, payload: Uint8Array | undefined) => void;
   /** Sends a member the current parameters and what of the next is final. */
   readonly sendParameters: (member: Member) => void;
   readonly emit: (event: RunEvent) => void;
   readonly fail: (error: TuttiError) => void;
+}
+
+export type DirectMessage = MessageOf<ToCoordinator, "listening" | "linked" | "unlinked" | "reduced" | "applied">;
+
+const directTypes: ReadonlySet<string> = new Set(["listening", "linked", "unlinked", "reduced", "applied"]);
+
+function isDirect(message: ToCoordinator): message is DirectMessage {
+  return directTypes.has(message.type);
 }
 
 /** Takes in what workers answer, and deals with answers that are stale, failed or wrong. */
@@ -38,6 +48,10 @@ export class Intake {
   receive(member: Member, message: ToCoordinator, payload: Uint8Array | undefined): void {
     if (message.type === "differs") {
       this.#heal(member, message.step);
+      return;
+    }
+    if (isDirect(message)) {
+      this.#parts.direct(member, message, payload);
       return;
     }
     if (message.type !== "result" && message.type !== "partial" && message.type !== "failed") return;

@@ -9,6 +9,8 @@ export interface Lease {
   readonly holders: Set<Member>;
   /** How many different workers must answer: more than 1 when it is audited. */
   wanted: number;
+  /** Who has computed it and hands its sums to others than the coordinator. */
+  readonly announced: Set<Member>;
   /** Compares the answers of an audited lease. */
   audit: NodeAudit | undefined;
   /** Hashes of the chunks taken, kept once the lease has been dealt again. */
@@ -36,6 +38,7 @@ export class Leases {
       node,
       hashes: new Map(),
       holders: new Set(),
+      announced: new Set(),
       wanted: 1,
       audit: undefined,
       dealtAtMs: 0,
@@ -77,6 +80,19 @@ export class Leases {
   /** Takes a member off all its leases. */
   release(member: Member): void {
     for (const lease of this.#leases.values()) lease.holders.delete(member);
+    for (const lease of this.#leases.values()) lease.announced.delete(member);
+  }
+
+  /** Sums that were handed to others are owed to the coordinator now, as of `nowMs`. */
+  reopen(nowMs: number): void {
+    for (const lease of this.#leases.values()) {
+      lease.announced.clear();
+      if (!lease.isDone) lease.dealtAtMs = nowMs;
+    }
+  }
+
+  get all(): readonly Lease[] {
+    return [...this.#leases.values()];
   }
 
   /** Leases that fewer workers than wanted have answered or are computing. */
@@ -87,7 +103,7 @@ export class Leases {
   /** Unanswered leases that were dealt before `beforeMs`. */
   late(beforeMs: number): readonly Lease[] {
     return [...this.#leases.values()].filter(
-      (lease) => !lease.isDone && lease.holders.size > 0 && lease.dealtAtMs < beforeMs,
+      (lease) => !lease.isDone && lease.holders.size > 0 && lease.announced.size === 0 && lease.dealtAtMs < beforeMs,
     );
   }
 
@@ -95,7 +111,8 @@ export class Leases {
   heldBy(member: Member): number {
     let held = 0;
     for (const lease of this.#leases.values()) {
-      if (!lease.isDone && lease.holders.has(member) && !lease.audit?.answered.includes(member)) held++;
+      if (lease.isDone || !lease.holders.has(member) || lease.announced.has(member)) continue;
+      if (!lease.audit?.answered.includes(member)) held++;
     }
     return held;
   }

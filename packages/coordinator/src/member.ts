@@ -15,6 +15,8 @@ export class Member {
   readonly id: string;
   readonly connection: Connection<ToWorker, ToCoordinator>;
   readonly silence: Silence;
+  /** Where its connection comes from. */
+  readonly address: string;
   state: MemberState = "connecting";
   host = "?";
   pid = 0;
@@ -48,9 +50,10 @@ export class Member {
   readonly unflushed: [number, number] = [0, 0];
   toldStandby = false;
 
-  constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, silence: Silence) {
+  constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, address: string, silence: Silence) {
     this.id = id;
     this.connection = connection;
+    this.address = address;
     this.silence = silence;
   }
 

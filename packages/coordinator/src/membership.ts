@@ -57,10 +57,11 @@ export class Membership {
     return [...this.#members.values()].map(({ member }) => member);
   }
 
-  accept(connection: Connection<ToWorker, ToCoordinator>): void {
+  /** @param address where it comes from. */
+  accept(connection: Connection<ToWorker, ToCoordinator>, address: string): void {
     const nowMs = this.#clock.now();
     const silence = new Silence(connection, this.#checkMs, nowMs);
-    const member = new Member(`w${this.#nextId++}`, connection, silence);
+    const member = new Member(`w${this.#nextId++}`, connection, address, silence);
     this.#members.set(member.id, { member, connectedMs: nowMs });
     connection.listen({
       message: (message, payload) => this.#receive(member, message, payload),
@@ -127,6 +128,9 @@ export class Membership {
           if (member.state !== "loading") throw new TuttiError("PROTOCOL", "ready out of turn");
           member.numericClass = message.numericClass;
           this.#events.ready(member);
+          return;
+        case "listening":
+          this.#events.message(member, message, payload);
           return;
         default:
           if (!member.isActive) throw new TuttiError("PROTOCOL", `${message.type} before being admitted`);

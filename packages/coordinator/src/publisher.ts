@@ -58,6 +58,20 @@ export class Publisher {
     }
   }
 
+  /** The optimizer's state of generation t, for a worker that is to apply updates itself. */
+  sendState(member: Member): void {
+    const { generations, reduction, generation } = this.#parts;
+    const { step, current, currentIndex, trainableFloats } = generations;
+    for (const [slot, base] of current.slots.entries()) {
+      for (let chunk = 0; chunk * reduction.chunkFloats < trainableFloats; chunk++) {
+        const begin = chunk * reduction.chunkFloats;
+        const payloadBytes = (Math.min(trainableFloats, begin + reduction.chunkFloats) - begin) * 4;
+        const message = { type: "state", generation, step, slot, chunk, payloadBytes } as const;
+        this.#sendView(member, message, base + begin * 4, currentIndex);
+      }
+    }
+  }
+
   /** The averaged weights of generation t, for validation. */
   sendAverage(member: Member, slot: number): void {
     const { generations, reduction, generation } = this.#parts;

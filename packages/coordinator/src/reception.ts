@@ -2,6 +2,7 @@ import type { RunEvent } from "@tutti/core/events";
 import { protocolVersion } from "@tutti/core/wire";
 import type { Member } from "./member.ts";
 import type { MembershipConfig } from "./membership-policy.ts";
+import type { Mesh } from "./mesh.ts";
 import type { TrainingRun } from "./training-run.ts";
 
 export interface ReceptionParts {
@@ -13,6 +14,7 @@ export interface ReceptionParts {
   /** Workers that compute at the same time; further ones wait for a place. */
   readonly maxWorkers: number;
   readonly numericClass: string | undefined;
+  readonly mesh: Mesh;
   readonly active: () => readonly Member[];
   readonly emit: (event: RunEvent) => void;
   /** Workers are to tell what they do when. */
@@ -39,7 +41,7 @@ export class Reception {
   }
 
   welcome(member: Member): void {
-    const { run, generation, membership, chunkFloats, inlineBytes } = this.#parts;
+    const { run, generation, membership, chunkFloats, inlineBytes, mesh } = this.#parts;
     const lacking = run.placed.map(({ name, fingerprint }) => otherData(name, fingerprint, member)).find(Boolean);
     if (lacking !== undefined) {
       this.#refuse(member, "DATA_DIFFERS", lacking);
@@ -61,10 +63,12 @@ export class Reception {
       inlineBytes,
       programs: programs.length,
       ...(run.rounding === undefined ? {} : { rounding: run.rounding }),
+      ...(mesh.isOffered ? { mesh: { key: mesh.key } } : {}),
       heartbeatMs: membership.heartbeatMs,
       silenceMs: membership.silenceMs,
       ...(this.#parts.isTraced ? { trace: true as const } : {}),
     });
+    mesh.welcomed(member);
     for (const { id, onnx, ...manifest } of programs) {
       member.send({ type: "program", id, manifest, payloadBytes: onnx.byteLength }, onnx);
     }

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { TuttiError } from "@tutti/core/errors";
 import {
   BatchingSocket,
+  bearsToken,
   type Connection,
   coordinatorCodec,
   FramedConnection,
@@ -19,7 +20,7 @@ import {
 } from "@tutti/core/wire";
 import { WebSocketServer } from "ws";
 import { ConnectionGuard, type ConnectionLimits } from "./connection-guard.ts";
-import { bearsToken, checkToken, tokenRecipe } from "./token.ts";
+import { checkToken, tokenRecipe } from "./token.ts";
 import { WorkerRules } from "./worker-rules.ts";
 
 export type { ConnectionLimits } from "./connection-guard.ts";
@@ -39,7 +40,8 @@ export interface ServerOptions {
   readonly token?: string | undefined;
   /** Speaks wss:// only. */
   readonly tls?: TlsOptions | undefined;
-  readonly accept: (connection: Connection<ToWorker, ToCoordinator>) => void;
+  /** @param address where it comes from. */
+  readonly accept: (connection: Connection<ToWorker, ToCoordinator>, address: string) => void;
   readonly limits?: Partial<ConnectionLimits>;
   /** Makes what a connection's worker is held to; by default `WorkerRules`. */
   readonly rules?: () => PeerRules<ToWorker, ToCoordinator>;
@@ -108,7 +110,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
         bytesRead: () => request.socket.bytesRead,
       });
       if (webSocket.protocol === subprotocol) {
-        accept(connection);
+        accept(connection, (request.socket.remoteAddress ?? "").replace(/^::ffff:/, ""));
         return;
       }
       const message = `this coordinator speaks ${subprotocol}, the worker ${webSocket.protocol || "no Tutti protocol"}: install the same version of Tutti on both`;

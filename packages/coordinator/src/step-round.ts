@@ -35,6 +35,8 @@ export class StepRound {
   nodesAudited = 0;
   /** Why the step cannot be committed, if a loss or weight is not finite. */
   nonFinite: TuttiError | undefined;
+  /** Set where workers exchange sums directly: only scalars come here, and reduced chunks. */
+  isDirect = false;
   /** What the last announced answer took to compute, by its worker's clock. */
   lastComputeMs = 0;
 
@@ -93,6 +95,7 @@ export class StepRound {
     } else {
       this.#takeScalars(lease, message.scalars);
     }
+    if (this.isDirect && !lease.isDone) lease.announced.add(member);
     if (message.inline !== undefined) this.#chunk(member, lease, 0, message.inline);
     this.#finishIfDone(lease);
   }
@@ -102,6 +105,16 @@ export class StepRound {
     const lease = this.#lease(member, message);
     this.#chunk(member, lease, message.chunk, payload ?? new Uint8Array(0));
     this.#finishIfDone(lease);
+  }
+
+  /** A chunk of the whole step's sums that was added up elsewhere. */
+  reduced(chunk: number, bytes: Uint8Array): void {
+    const { reduction } = this.#parts;
+    const expected = chunk < reduction.chunks ? reduction.reducedChunkBytes(chunk) : 0;
+    if (bytes.byteLength !== expected)
+      throw new TuttiError("PROTOCOL", `reduced chunk ${chunk}: ${bytes.byteLength} bytes, expected ${expected}`);
+    reduction.deliverReduced(chunk, bytes);
+    if (reduction.isComplete) for (const lease of this.leases.all) this.#finishIfDone(lease);
   }
 
   #lease(member: Member, message: { readonly lo: number; readonly hi: number }): Lease {

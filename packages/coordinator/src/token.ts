@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { TuttiError } from "@tutti/core/errors";
 
 /** Makes a token of 256 bits; for error messages. */
@@ -24,10 +23,4 @@ function problemOf(token: string): string | undefined {
     if (token.startsWith(token.slice(period))) return `repeats its first ${period} characters`;
   }
   return undefined;
-}
-
-/** True if an Authorization header bears the token. Digests are compared in constant time: neither content nor length leaks. */
-export function bearsToken(authorization: string | undefined, token: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(authorization ?? ""), digest(`Bearer ${token}`));
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "@tutti/core/clock";
 import { isTuttiError, type TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type Generations, type Reduction, StepUpdate } from "@tutti/core/exchange";
@@ -7,10 +8,13 @@ import type { PlateauState } from "@tutti/core/optim";
 import type { ToWorker } from "@tutti/core/wire";
 import type { Auditor } from "./audit.ts";
 import type { Dealer } from "./dealer.ts";
-import type { Intake } from "./intake.ts";
+import { DirectExchange } from "./direct-exchange.ts";
+import type { ExchangeChoice } from "./exchange-choice.ts";
+import type { DirectMessage, Intake } from "./intake.ts";
 import type { LeaseShare } from "./lease-plan.ts";
 import type { Member } from "./member.ts";
 import type { Membership } from "./membership.ts";
+import type { Mesh } from "./mesh.ts";
 import type { PhaseClock } from "./phase-clock.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Reception } from "./reception.ts";
@@ -33,6 +37,9 @@ export interface StepParts {
   readonly intake: Intake;
   readonly auditor: Auditor;
   readonly publisher: Publisher;
+  readonly mesh: Mesh;
+  readonly choice: ExchangeChoice;
+  readonly clock: Clock;
   readonly phases: PhaseClock;
   readonly ledger: RunLedger;
   /** Notified when all answers are in. */
@@ -57,12 +64,23 @@ export class TrainingStep {
   readonly #parts: StepParts;
   readonly #round: StepRound;
   readonly #plateau: PlateauState;
+  readonly #direct: DirectExchange | undefined;
   #update: StepUpdate | undefined;
   #isCollected = false;
   #wallMs = 0;
 
-  /** @param number of the round. @param plateau what validations have made of the learning rate. */
-  constructor(parts: StepParts, number: number, batch: PreparedBatch, plateau: PlateauState, shares: Shares) {
+  /**
+   * @param number of the round. @param plateau what validations have made of the learning rate.
+   * @param isDirect those in `shares` exchange their sums directly.
+   */
+  constructor(
+    parts: StepParts,
+    number: number,
+    batch: PreparedBatch,
+    plateau: PlateauState,
+    shares: Shares,
+    isDirect: boolean,
+  ) {
     this.#parts = parts;
     this.#plateau = plateau;
     const update = this.#newUpdate(batch);
@@ -75,7 +93,10 @@ export class TrainingStep {
       nodes: shares.length > 0 ? shares.flatMap((share) => share.nodes) : [{ lo: 0, hi: batch.shards.length }],
       reduction: parts.reduction,
       scalarsLength: parts.run.programs.find(({ mode }) => mode === "train")!.scalars.length,
-      chunkReduced: (chunk) => phases.run("update", () => update.chunkReduced(chunk)),
+      chunkReduced: (chunk) => {
+        this.#direct?.chunkReduced(chunk);
+        phases.run("update", () => update.chunkReduced(chunk));
+      },
       scalarsKnown: () => phases.run("update", () => this.#scalarsKnown(update)),
       complete: () => this.#complete(),
       arena: parts.arena,
@@ -84,6 +105,7 @@ export class TrainingStep {
       wrong: (member, lease) => intake.quarantine(member, lease),
     });
     this.#round = round;
+    this.#direct = isDirect ? this.#exchangeDirectly(round, shares) : undefined;
     auditor.plan(round, generations.step, membership.dealable.length);
   }
 
@@ -92,6 +114,7 @@ export class TrainingStep {
     const { phases, dealer, reception } = this.#parts;
     const round = this.#round;
     phases.dealt();
+    this.#announce(shares);
     phases.run("data", () => {
       dealer.open(round, (shard) => round.batch.shards[shard]);
       for (const { worker, nodes } of shares) {
@@ -105,6 +128,48 @@ export class TrainingStep {
   /** True once all answers are in. */
   get isCollected(): boolean {
     return this.#isCollected;
+  }
+
+  /** True once everybody who applies the update has done so. */
+  get isAgreed(): boolean {
+    return this.#direct?.isAgreed ?? true;
+  }
+
+  /** Whether work of this step, while it is under way, may be dealt to the member. */
+  mayCompute(member: Member): boolean {
+    return this.#update === undefined || (this.#direct?.mayCompute(member) ?? true);
+  }
+
+  /** What a member says of the exchange under way; what is late is counted and dropped. Throws PROTOCOL. */
+  receive(
+    member: Member,
+    message: Extract<DirectMessage, { type: "reduced" | "applied" }>,
+    payload: Uint8Array | undefined,
+  ): void {
+    const { phases, ledger } = this.#parts;
+    if (message.round !== this.#round.number || this.#direct === undefined || this.#update === undefined)
+      ledger.staleDropped++;
+    else if (message.type === "applied") this.#direct.applied(member, message);
+    else phases.run("reduce", () => this.#direct?.reduced(member, message, payload ?? new Uint8Array(0)));
+  }
+
+  /** A member is gone. */
+  left(member: Member): void {
+    if (this.#update !== undefined) this.#direct?.left(member);
+  }
+
+  /** A member is given the parameters again. */
+  demote(member: Member): void {
+    if (this.#update !== undefined) this.#direct?.demote(member);
+  }
+
+  /** Links between members are gone. */
+  fallBack(reason: string): void {
+    if (this.#update !== undefined) this.#direct?.fallBack(reason);
+  }
+
+  tick(nowMs: number, lateMs: number): void {
+    if (this.#update !== undefined) this.#direct?.tick(nowMs, lateMs);
   }
 
   /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
@@ -139,6 +204,7 @@ export class TrainingStep {
     reception.committed();
     this.#update = undefined;
     const { step } = generations;
+    for (const member of this.#direct?.holders(hash) ?? []) this.#parts.mesh.stateIsAt(member, step);
     phases.run("download", () => {
       this.#broadcast({ type: "commit", generation, step, round: this.#round.number, hash });
     });
@@ -149,6 +215,7 @@ export class TrainingStep {
     const { run, generations, membership, phases, ledger, weightsSha256, emit } = this.#parts;
     const { lastComputeMs, scalars, batch, nodesAudited } = this.#round;
     const { wallMs, time } = phases.split(lastComputeMs);
+    this.#parts.choice.measured(this.#direct === undefined ? "star" : "mesh", wallMs);
     const { sums } = scalars!;
     ledger.add(this.#round);
     ledger.samples += batch.samples;
@@ -178,6 +245,7 @@ export class TrainingStep {
     generations.skip();
     this.#update = undefined;
     const { step } = generations;
+    this.#parts.mesh.skipped(step);
     this.#broadcast({ type: "skip", generation, step, round: number });
     this.#close();
     ledger.add(this.#round);
@@ -209,14 +277,49 @@ export class TrainingStep {
       hashesChunks,
       hashScratch,
       normBlockFloats,
-      send: (chunk) => phases.run("download", () => publisher.sendUpdate(membership.active, chunk)),
+      send: (chunk) => phases.run("download", () => publisher.sendUpdate(this.#updatedByUs(membership.active), chunk)),
     });
   }
 
   #scalarsKnown(update: StepUpdate): void {
     const round = this.#round;
     round.nonFinite = round.nonFiniteLoss();
-    if (round.nonFinite === undefined) update.divisorKnown(Math.fround(round.scalars!.sums[1]!));
+    if (round.nonFinite !== undefined) return;
+    const divisor = Math.fround(round.scalars!.sums[1]!);
+    this.#direct?.divisorKnown(divisor);
+    update.divisorKnown(divisor);
+  }
+
+  #exchangeDirectly(round: StepRound, shares: Shares): DirectExchange {
+    const { clock, generation, generations, reduction, publisher, changed, emit } = this.#parts;
+    round.isDirect = true;
+    return new DirectExchange({
+      ...{ clock, generation, round, reduction, publisher },
+      participants: shares.map(({ worker }) => worker),
+      updates: generations.updates,
+      plateau: this.#plateau,
+      updatedChunks: () => this.updatedChunks,
+      agreed: () => changed.notify(),
+      notice: (message) => emit({ type: "notice", message }),
+    });
+  }
+
+  /** Before the first lease: who takes part in a direct exchange gets what it lacks of the optimizer's state. */
+  #announce(shares: Shares): void {
+    if (this.#direct === undefined) return;
+    const { mesh, publisher, generations } = this.#parts;
+    const { step } = generations;
+    for (const { worker } of shares) {
+      if (mesh.holdsState(worker, step)) continue;
+      publisher.sendState(worker);
+      mesh.stateIsAt(worker, step);
+    }
+    this.#direct.announce();
+  }
+
+  #updatedByUs(members: readonly Member[]): readonly Member[] {
+    const direct = this.#direct;
+    return direct === undefined ? members : members.filter((member) => !direct.includes(member));
   }
 
   #complete(): void {

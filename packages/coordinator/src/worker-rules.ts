@@ -27,6 +27,9 @@ const plainHeaderBytes = 1 << 16;
 /** Leases whose answer may still come although their rounds are long over. */
 const rememberedLeases = 4096;
 
+/** Exchanges before the last whose chunks may still come. */
+const rememberedExchanges = 3;
+
 /**
  * What a worker may say to a coordinator: one hello, one ready, then an answer per lease it was sent, with chunks no larger
  * and no more than the run's, and heartbeats. So whatever a connection sends, it can neither make the coordinator hold
@@ -44,10 +47,17 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
   #spans = 0;
   /** Times that the parameters were sent whole: each may be found to differ once. */
   #differences = 0;
+  #isListening = false;
+  readonly #linkReports: RateLimit;
+  /** Exchanges that it has not reported to have applied. */
+  #exchanges = 0;
+  /** Chunks that it owns in the last exchange and has not handed in, and the shards of that step. */
+  #owned: { readonly round: number; readonly chunks: Set<number>; readonly shards: number }[] = [];
 
   /** @param now milliseconds of any steady clock. */
   constructor(now: () => number = () => performance.now()) {
     this.#heartbeats = new RateLimit(100, 100, now);
+    this.#linkReports = new RateLimit(4096, 100, now);
   }
 
   get maxHeaderBytes(): number {
@@ -74,6 +84,10 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
       case "commit":
         this.#differences++;
         return;
+      case "exchange":
+        this.#exchanges++;
+        this.#oweReduced(message);
+        return;
       default:
         return;
     }
@@ -90,6 +104,22 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
         this.#state = "ready";
         return;
       case "leaving":
+        return;
+      case "listening":
+        if (this.#welcome?.mesh === undefined || this.#isListening)
+          throw broken("listening, which it was not asked for");
+        this.#isListening = true;
+        return;
+      case "linked":
+      case "unlinked":
+        if (!this.#isListening || !this.#linkReports.take())
+          throw broken(`${message.type} without a link, or too often`);
+        return;
+      case "reduced":
+        this.#reduced(message);
+        return;
+      case "applied":
+        if (this.#exchanges-- <= 0) throw broken("it has applied an exchange that it was not told of");
         return;
       case "heartbeat":
         if (this.#state === "connected") throw broken("a heartbeat before hello");
@@ -138,6 +168,25 @@ export class WorkerRules implements PeerRules<ToWorker, ToCoordinator> {
     if (payloadBytes === 0 || payloadBytes !== expected)
       throw broken(`chunk ${chunk} of ${payloadBytes} bytes, expected ${expected}`);
     this.#pay(message, "chunks", 1);
+  }
+
+  #oweReduced({ round, shards, owners }: MessageOf<ToWorker, "exchange">): void {
+    const range = owners.find(({ worker }) => worker === this.#welcome?.worker);
+    const chunks = new Set<number>();
+    for (let chunk = range?.first ?? 0; chunk < (range?.end ?? 0); chunk++) chunks.add(chunk);
+    this.#owned = [...this.#owned.slice(-rememberedExchanges), { round, chunks, shards }];
+  }
+
+  #reduced({ round, chunk, payloadBytes }: MessageOf<ToCoordinator, "reduced">): void {
+    const { sumsFloats = 0, chunkFloats = 0 } = this.#welcome ?? {};
+    const owned = this.#owned.find((exchange) => exchange.round === round);
+    if (owned === undefined || !owned.chunks.delete(chunk))
+      throw broken(`reduced chunk ${chunk} of round ${round}, which it does not own`);
+    const begin = chunk * chunkFloats;
+    const end = Math.min(sumsFloats, begin + chunkFloats);
+    const expected = this.#sumsBytes({ lo: 0, hi: owned.shards }, begin, end);
+    if (payloadBytes !== expected)
+      throw broken(`reduced chunk ${chunk} of ${payloadBytes} bytes, expected ${expected}`);
   }
 
   #sumsBytes(node: TreeNode, begin: number, end: number): number {

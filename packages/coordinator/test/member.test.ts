@@ -8,7 +8,7 @@ const lease = { type: "lease", generation: 1, round: 1, step: 0, lo: 0, hi: 1 } 
 function member(): { readonly member: Member; readonly arrived: { arrivedBytes: number } } {
   const arrived = { arrivedBytes: 0 };
   const connection = Object.assign(connectionPair().coordinatorEnd, arrived);
-  return { member: new Member("w1", connection, new Silence(connection, 100, 0)), arrived: connection };
+  return { member: new Member("w1", connection, "127.0.0.1", new Silence(connection, 100, 0)), arrived: connection };
 }
 
 const heartbeat = (arrivedBytes: number, leases: number) =>

@@ -163,3 +163,66 @@ test("remembers a bounded number of unanswered leases", () => {
   expect(() => rules.received(result())).toThrow(/not asked for/); // the oldest is forgotten
   rules.received(result({ round: 10 }));
 });
+
+const exchange: ToWorker = {
+  ...{
+    type: "exchange",
+    generation: 5,
+    round: 9,
+    step: 3,
+    updates: 3,
+    samples: 4,
+    shards: 2,
+    nodes: [{ lo: 0, hi: 2 }],
+  },
+  plateau: { scale: 1, best: null, badCount: 0, cooldownLeft: 0 },
+  owners: [
+    { worker: "w0", first: 0, end: 1 },
+    { worker: "w1", first: 1, end: 3 },
+  ],
+};
+const reduced = (chunk: number, payloadBytes: number): ToCoordinator => ({
+  ...{ type: "reduced", generation: 5, round: 9, step: 3, chunk, payloadBytes },
+});
+const applied: ToCoordinator = { type: "applied", generation: 5, round: 9, step: 3, hash: "" };
+
+/** The same of a run whose workers exchange sums directly, told of one exchange. */
+function exchanging(): WorkerRules {
+  const rules = new WorkerRules();
+  rules.received(hello);
+  if (welcome.type === "welcome") rules.sent({ ...welcome, mesh: { key: "ab" } });
+  rules.sent(program);
+  rules.received({ type: "listening", host: "127.0.0.1", port: 1 });
+  rules.received({ type: "ready", numericClass: "ab" });
+  rules.received({ type: "linked", peer: "w0" });
+  rules.sent(exchange);
+  return rules;
+}
+
+test("lets a member of an exchange hand in the chunks that it owns, each once, and report once", () => {
+  const rules = exchanging();
+  rules.received(reduced(2, 128));
+  rules.received(reduced(1, 256));
+  expect(() => rules.received(reduced(1, 256))).toThrow(/which it does not own/);
+  rules.received(applied);
+  expect(() => rules.received(applied)).toThrow(/exchange that it was not told of/);
+});
+
+test.each([
+  ["a chunk of another owner", reduced(0, 256), /does not own/],
+  ["a reduced chunk of another size", reduced(1, 128), /of 128 bytes, expected 256/],
+  ["to listen twice", { type: "listening", host: "h", port: 2 }, /not asked for/],
+] as const)("refuses %s", (_name, message, reason) => {
+  expect(() => exchanging().received(message)).toThrow(reason);
+});
+
+test("refuses what belongs to direct exchange where there is none", () => {
+  for (const message of [
+    { type: "listening", host: "h", port: 2 },
+    { type: "linked", peer: "w0" },
+    { type: "unlinked", peer: "w0", reason: "r" },
+    reduced(1, 256),
+    applied,
+  ] as const)
+    expect(() => joined().received(message)).toThrow(/broke the protocol/);
+});

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { Coordinator, type Server, serve } from "@tutti/coordinator";
+import { Coordinator, type Exchange, type Server, serve } from "@tutti/coordinator";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
 import type { DataPlaces } from "@tutti/core/data";
@@ -50,6 +50,11 @@ export interface TrainOptions {
   readonly minWorkers?: number;
   /** Workers that compute at the same time; further ones wait for a place. */
   readonly maxWorkers?: number;
+  /**
+   * How workers' sums meet: at the coordinator ("star", the default), directly between workers ("mesh") where they can reach
+   * each other, or whichever of the two proves quicker ("auto"). The bits are the same.
+   */
+  readonly exchange?: Exchange;
   /** Share of shard sums, 0 to 1, that two workers compute and must agree on. */
   readonly audit?: number;
   /** Start from this checkpoint file, whatever `out` holds (`replay`). */
@@ -139,12 +144,17 @@ async function runTraining(
         memory,
         sharesMemory: isInProcess,
         // Beside a network, smaller chunks let sending, reducing and receiving overlap.
-        ...(listen === undefined ? { chunkFloats: localChunkFloats } : {}),
+        ...(listen === undefined && (options.exchange ?? "star") === "star" ? { chunkFloats: localChunkFloats } : {}),
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
         ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
         ...(options.maxWorkers === undefined ? {} : { maxWorkers: options.maxWorkers }),
         auditShare: options.audit ?? 0,
+        exchange: options.exchange ?? "star",
+        meshObstacle:
+          listen?.tls === undefined
+            ? undefined
+            : "workers would talk to each other without TLS, which the coordinator speaks",
         onNonFinite: definition.plain.onNonFinite,
         hashEveryStep: options.hashEveryStep ?? false,
         onEvent,
@@ -164,7 +174,7 @@ async function runTraining(
       closing.push(dashboard.close);
       emit({ type: "dashboard", url: dashboard.url });
     }
-    const accept = (connection: Parameters<Coordinator["accept"]>[0]): void => coordinator.accept(connection);
+    const accept = (...from: Parameters<Coordinator["accept"]>): void => coordinator.accept(...from);
     if (listen !== undefined) {
       const server = await serve({ ...listen, accept });
       closing.push(() => server.close());
@@ -229,7 +239,7 @@ async function localWorkers(
   lanes: number,
   data: DataPlaces,
   coordinator: Coordinator,
-  accept: (connection: Parameters<Coordinator["accept"]>[0]) => void,
+  accept: (...from: Parameters<Coordinator["accept"]>) => void,
   log: (line: string) => void,
 ): Promise<{ children: LocalWorkers; close: () => Promise<void> }> {
   const token = randomBytes(32).toString("hex");

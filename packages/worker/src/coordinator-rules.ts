@@ -1,5 +1,7 @@
+import { packedSumsBytes } from "@tutti/core/compression";
 import { packedColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
+import { isCanonical } from "@tutti/core/step";
 import { type MessageOf, maxFrameBytes, type PeerRules, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import { checkManifest } from "./check-manifest.ts";
 import { checkWelcome, type RunHistory } from "./check-welcome.ts";
@@ -28,6 +30,10 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
   #hasGreeted = false;
   #welcome: MessageOf<ToWorker, "welcome"> | undefined;
   #isOver = false;
+  #hasReplica = false;
+  #stateFloats = 0;
+  /** Shards of the exchange announced last. */
+  #shards = 0;
 
   constructor(known: KnownRun) {
     this.#known = known;
@@ -89,6 +95,27 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
       case "average":
         checkChunk(message, message.payloadBytes, this.#welcome.averageFloats, this.#welcome.chunkFloats);
         return;
+      case "replica":
+        if (this.#hasReplica || this.#welcome.mesh === undefined) throw broken("a replica that it did not announce");
+        this.#hasReplica = true;
+        this.#stateFloats = message.trainableFloats;
+        return;
+      case "state":
+        if (!this.#hasReplica) throw broken("state before its replica");
+        checkChunk(message, message.payloadBytes, this.#stateFloats, this.#welcome.chunkFloats);
+        return;
+      case "exchange":
+        if (!this.#hasReplica) throw broken("an exchange before its replica");
+        this.#exchange(message, this.#welcome);
+        return;
+      case "reduced":
+        this.#reduced(message, this.#welcome);
+        return;
+      case "peers":
+      case "divisor":
+      case "reown":
+        if (!this.#hasReplica) throw broken(`${message.type} before its replica`);
+        return;
       case "lease":
         if (message.lo >= message.hi || message.hi - message.lo > mostShardsOfLease)
           throw broken(`a lease of shards ${message.lo} to ${message.hi}`);
@@ -122,6 +149,31 @@ export class CoordinatorRules implements PeerRules<ToCoordinator, ToWorker> {
       throw broken(`program ${id.slice(0, 12)} is not what it was before`);
     this.#known.manifests.set(id, text);
     this.#rowBytes.set(id, { rows: packedColumns(manifest).totalBytes, numbers: 4 * manifest.samples });
+  }
+
+  #exchange({ nodes, owners, shards }: MessageOf<ToWorker, "exchange">, welcome: MessageOf<ToWorker, "welcome">): void {
+    const chunks = Math.ceil(welcome.sumsFloats / welcome.chunkFloats);
+    let end = 0;
+    for (const owner of owners) {
+      if (owner.first !== end || owner.end < owner.first || owner.end > chunks) throw broken("owners that overlap");
+      end = owner.end;
+    }
+    let lo = 0;
+    for (const node of nodes) {
+      if (node.lo !== lo || !isCanonical(shards, node)) throw broken(`node ${node.lo}–${node.hi} of ${shards} shards`);
+      lo = node.hi;
+    }
+    if (lo !== shards) throw broken(`nodes up to ${lo} of ${shards} shards`);
+    this.#shards = shards;
+  }
+
+  #reduced({ chunk, payloadBytes }: MessageOf<ToWorker, "reduced">, welcome: MessageOf<ToWorker, "welcome">): void {
+    const { sumsFloats, chunkFloats, rounding } = welcome;
+    const begin = chunk * chunkFloats;
+    const end = Math.min(sumsFloats, begin + chunkFloats);
+    const expected = end > begin ? packedSumsBytes(rounding, { lo: 0, hi: this.#shards }, begin, end) : 0;
+    if (payloadBytes === 0 || payloadBytes !== expected)
+      throw broken(`reduced: chunk ${chunk} of ${payloadBytes} bytes, expected ${expected}`);
   }
 
   #rows(program: string, bytes: number, what: "rows" | "numbers"): void {

@@ -1,4 +1,5 @@
 import { TuttiError } from "@tutti/core/errors";
+import { combineChunkHashes } from "@tutti/core/exchange";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { ParameterBuffer, Parameters } from "./parameters.ts";
@@ -110,9 +111,11 @@ export class ParameterStore implements Parameters {
     const buffer = this.#buffers[this.#current];
     buffer.step = step;
     buffer.version = this.#nextVersion++;
-    const { hashes } = staged;
-    this.#arena.bytes(this.#hashScratch, hashes.byteLength).set(new Uint8Array(hashes.buffer));
-    return this.#kernels.hash64(this.#hashScratch, hashes.byteLength, 0n).toString(16).padStart(16, "0");
+    return this.#hashOf(staged.hashes);
+  }
+
+  get stagedHash(): string {
+    return this.#staged === undefined || this.#staged.missing > 0 ? "" : this.#hashOf(this.#staged.hashes);
   }
 
   skip(step: number): void {
@@ -124,6 +127,10 @@ export class ParameterStore implements Parameters {
     this.#staged = undefined;
   }
 
+  #hashOf(hashes: BigUint64Array): string {
+    return combineChunkHashes(this.#kernels, this.#arena, this.#hashScratch, hashes);
+  }
+
   #write(base: number, chunk: number, bytes: Uint8Array, total: number): number {
     const begin = chunk * this.#floats.chunk;
     const expected = (Math.min(total, begin + this.#floats.chunk) - begin) * 4;
@@ -131,7 +138,8 @@ export class ParameterStore implements Parameters {
       throw new TuttiError("PROTOCOL", `chunk ${chunk}: ${bytes.byteLength} bytes, expected ${expected}`);
     }
     const address = base + begin * 4;
-    this.#arena.bytes(address, expected).set(bytes);
+    const place = this.#arena.bytes(address, expected);
+    if (bytes.buffer !== place.buffer || bytes.byteOffset !== address) place.set(bytes);
     return address;
   }
 }

@@ -27,8 +27,10 @@ export interface Parameters {
   receive(step: number, chunk: number, bytes: Uint8Array): void;
   /** One chunk of the averaged weights at the current step; what is not averaged is as in the current parameters. Throws PROTOCOL. */
   receiveAverage(step: number, chunk: number, chunks: number, floats: number, bytes: Uint8Array): void;
-  /** One chunk of t+1, in any order. Throws PROTOCOL. */
+  /** One chunk of t+1, in any order; it may be a view of the place where it belongs. Throws PROTOCOL. */
   stage(step: number, chunk: number, bytes: Uint8Array): void;
+  /** Hash of what was staged, "" if it is not whole or cannot differ. */
+  readonly stagedHash: string;
   /** Makes t+1 current. Returns the hash of what was staged, "" if it is not whole or cannot differ. */
   commit(step: number): string;
   /** The step was left out: the same parameters now count as those of `step`. */

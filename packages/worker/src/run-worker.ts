@@ -9,6 +9,7 @@ import { computeMemory } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
+import { SocketPeers } from "./mesh/socket-peers.ts";
 import { type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
 
@@ -24,6 +25,9 @@ export interface RunWorkerOptions {
   readonly data?: DataPlaces;
   /** What this process shares with the coordinator's, which started it. */
   readonly shared?: ConnectOptions["shared"];
+  /** Where to listen for other workers, if the run wants them to exchange sums; loopback and any free port by default. */
+  readonly peerHost?: string | undefined;
+  readonly peerPort?: number | undefined;
   readonly signal?: AbortSignal;
   readonly log: (message: string) => void;
 }
@@ -49,6 +53,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
   const known = new KnownRun();
+  const peers = new SocketPeers({ host: options.peerHost ?? "127.0.0.1", port: options.peerPort ?? 0 });
   const connectOnce = () => connect({ url, token, ca, shared, rules: new CoordinatorRules(known), ...connectMs });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
@@ -70,6 +75,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
         const worker = new Worker({
           connection,
           lanes,
+          peers,
           memory,
           clock: systemClock(),
           checkProgram: (onnx) => void checkGraph(onnx, graphLimits),

@@ -41,6 +41,10 @@ export class SharedParameters implements Parameters {
     return this.#staged !== undefined;
   }
 
+  get stagedHash(): string {
+    return "";
+  }
+
   borrow(): { address: number; version: number } {
     this.#canary ??= this.#arena.allocate(this.#floats.total * 4);
     return { address: this.#canary, version: this.#nextVersion++ };

@@ -14,6 +14,8 @@ import {
   type ToWorker,
 } from "@tutti/core/wire";
 import type { BatchStore } from "./batch-store.ts";
+import { MeshMember } from "./mesh/mesh-member.ts";
+import type { PeerTransport } from "./mesh/peer-transport.ts";
 import type { Parameters } from "./parameters.ts";
 import { PlacedRows } from "./placed-rows.ts";
 import { WorkSpans } from "./work-spans.ts";
@@ -32,6 +34,8 @@ export interface CanaryTask {
 export interface WorkerParts {
   readonly connection: Connection<ToCoordinator, ToWorker>;
   readonly lanes: Lanes;
+  /** How other workers are reached; undefined if they cannot be. */
+  readonly peers?: PeerTransport | undefined;
   /** Kept by the process while it leaves and joins. */
   readonly memory: WorkerMemory;
   readonly clock: Clock;
@@ -95,6 +99,7 @@ export class Worker {
   #spans: WorkSpans | undefined;
   /** Ends the span in which parameters arrive. */
   #stagedSpan: (() => void) | undefined;
+  #mesh: MeshMember | undefined;
   #farewell: Parting | undefined;
   #timer: { cancel(): void } | undefined;
   /** The coordinator's last heartbeat, until it was answered. */
@@ -152,6 +157,7 @@ export class Worker {
       case "parameters":
         // Whatever still computes reads what is overwritten now; its leases were dealt to others.
         this.#differs = false;
+        if (message.chunk === 0) this.#mesh?.restart();
         if (message.chunk === 0) for (const computation of this.#computing.keys()) computation.isVoid = true;
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
         return;
@@ -173,13 +179,24 @@ export class Worker {
         );
         return;
       case "update":
-        this.#stage(message, payload);
+        this.#mesh?.withdraw();
+        this.#stage(message.step, message.chunk, message.inline ?? payload ?? new Uint8Array(0));
+        return;
+      case "replica":
+      case "state":
+      case "peers":
+      case "exchange":
+      case "divisor":
+      case "reown":
+      case "reduced":
+        if (!this.#differs || message.type === "peers") this.#mesh?.receive(message, payload);
         return;
       case "commit":
         this.#commit(message);
         return;
       case "abort":
         this.#parameters?.abort();
+        this.#mesh?.ended(message.round, 0, false);
         this.#releaseRound(message.round);
         return;
       case "release":
@@ -187,6 +204,7 @@ export class Worker {
         return;
       case "skip":
         this.#store.skip(message.step);
+        this.#mesh?.skipped(message.step);
         this.#releaseRound(message.round);
         return;
       case "heartbeat":
@@ -209,6 +227,7 @@ export class Worker {
     this.#spans = welcome.trace === true ? new WorkSpans(clock) : undefined;
     this.#packing = new SumsPacking(welcome.rounding, memory);
     this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
+    if (welcome.mesh !== undefined) this.#joinMesh(welcome, this.#parameters);
     this.#beat(welcome);
   }
 
@@ -252,6 +271,16 @@ export class Worker {
       arrivedBytes: connection.arrivedBytes,
       leases: this.#leases,
     });
+  }
+
+  #joinMesh(welcome: Welcome, parameters: Parameters): void {
+    const { connection, peers, clock, memory, log } = this.#parts;
+    const stage = (step: number, chunk: number, bytes: Uint8Array): void => this.#stage(step, chunk, bytes);
+    this.#mesh = new MeshMember({
+      ...{ connection, clock, memory, welcome, parameters, stage, log },
+      transport: peers,
+    });
+    void this.#mesh.start();
   }
 
   #loadProgram(message: MessageOf<ToWorker, "program">, payload: Uint8Array | undefined): void {
@@ -364,6 +393,12 @@ export class Worker {
       payloadBytes: collects.byteLength,
     } as const;
     const uploadSpan = this.#spans?.begin("upload", position.step, position);
+    const chunks = Math.ceil(sumsFloats / chunkFloats);
+    if (sumsFloats > 0 && this.#mesh?.exchanges(position.round)) {
+      connection.send({ ...announcement, chunks }, collects, uploadSpan);
+      this.#mesh.hold(position, result);
+      return;
+    }
     if (sumsFloats <= chunkFloats && this.#packing.bytes(position, 0, sumsFloats) <= inlineBytes) {
       const inline =
         sumsFloats === 0 ? {} : { inline: this.#packing.packInPlace(position, result.sums, 0, sumsFloats).slice() };
@@ -373,7 +408,6 @@ export class Worker {
     }
     const { isShared } = this.#parts.memory;
     if (isShared) this.#lend(position.round, result);
-    const chunks = Math.ceil(sumsFloats / chunkFloats);
     connection.send({ ...announcement, chunks }, collects);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const begin = chunk * chunkFloats;
@@ -410,21 +444,22 @@ export class Worker {
     return joined;
   }
 
-  #stage(message: MessageOf<ToWorker, "update">, payload: Uint8Array | undefined): void {
+  #stage(step: number, chunk: number, bytes: Uint8Array): void {
     const store = this.#store;
     if (!store.isStaging) {
       // Late computations still read this buffer; their step is over, so their answers are not missed.
       for (const computation of this.#computing.keys())
         if (computation.parameters === store.stagingAddress) computation.isVoid = true;
       this.#stagedSpan?.();
-      this.#stagedSpan = this.#spans?.begin("parameters", message.step);
+      this.#stagedSpan = this.#spans?.begin("parameters", step);
     }
-    store.stage(message.step, message.chunk, message.inline ?? payload ?? new Uint8Array(0));
+    store.stage(step, chunk, bytes);
   }
 
   #commit(message: MessageOf<ToWorker, "commit">): void {
     const hash = this.#store.commit(message.step);
     this.#stagedSpan?.();
+    this.#mesh?.ended(message.round, message.step, hash === message.hash);
     this.#releaseRound(message.round);
     if (hash === message.hash) return;
     this.#differs = true;
@@ -464,6 +499,7 @@ export class Worker {
     this.#isGone = true;
     this.#timer?.cancel();
     this.#placed.forgetAll();
+    this.#mesh?.close();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
     const drained = Promise.allSettled(this.#computing.values()).then(() => {
       this.#batches.clear();

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { bearsToken } from "../token.ts";
+import { bearsToken } from "@tutti/core/wire";
 
 /** An HTTP status and why. */
 export interface Refusal {

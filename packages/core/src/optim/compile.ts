@@ -19,6 +19,8 @@ export function compileOptimizer(definition: OptimizerDefinition, layout: Optimi
  * caller's slots. Ranges may be updated in any order, with the same bits as in one call.
  */
 export class CompiledOptimizer {
+  /** What it was made of: plain data. */
+  readonly definition: OptimizerDefinition;
   /** The state vectors to keep beside the parameters, `totalFloats` float32 each; padding gets the initial value too. */
   readonly slots: readonly Slot[];
   /**
@@ -43,6 +45,7 @@ export class CompiledOptimizer {
     if (!Number.isSafeInteger(layout.totalFloats) || layout.totalFloats < 0 || layout.totalFloats % 16 !== 0) {
       throw new TuttiError("INTERNAL", `A layout has a multiple of 16 floats, found ${layout.totalFloats}.`);
     }
+    this.definition = definition;
     this.#totalFloats = layout.totalFloats;
     this.#rule = ruleOf(definition);
     this.#segments = segmentsOf(definition, layout);

@@ -13,7 +13,7 @@ export type { AdagradDefinition, AdagradOptions } from "./adagrad.ts";
 export type { AdamDefinition, AdamOptions } from "./adam.ts";
 export type { ParameterGroup, RuleOptions, SharedOptions } from "./common-options.ts";
 export { CompiledOptimizer, compileOptimizer } from "./compile.ts";
-export type { OptimizerDefinition } from "./definition.ts";
+export { checkOptimizer, type OptimizerDefinition } from "./definition.ts";
 export {
   checkEarlyStopping,
   type EarlyStopping,

@@ -1,7 +1,15 @@
 import { Packr } from "msgpackr";
 import * as v from "valibot";
 import { TuttiError } from "../errors/index.ts";
-import { type Message, type ToCoordinator, type ToWorker, toCoordinatorSchema, toWorkerSchema } from "./messages.ts";
+import {
+  betweenWorkersSchema,
+  type Message,
+  type PeerMessage,
+  type ToCoordinator,
+  type ToWorker,
+  toCoordinatorSchema,
+  toWorkerSchema,
+} from "./messages.ts";
 import { checkPlainMessagePack } from "./plain-message-pack.ts";
 
 /** Turns one side's messages into header frames and the other side's header frames into messages. */
@@ -41,6 +49,11 @@ function parser<T>(schema: v.GenericSchema<unknown, T>): (value: unknown) => T {
 
 export function coordinatorCodec(): Codec<ToWorker, ToCoordinator> {
   return codec(parser(toCoordinatorSchema));
+}
+
+/** Of a connection between two workers. */
+export function peerCodec(): Codec<PeerMessage, PeerMessage> {
+  return codec(parser(betweenWorkersSchema));
 }
 
 export function workerCodec(): Codec<ToCoordinator, ToWorker> {

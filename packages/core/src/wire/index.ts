@@ -1,4 +1,5 @@
 export { BatchingSocket, type Corkable } from "./batching-socket.ts";
+export { bearsToken } from "./bearer.ts";
 export { HeaderChecksums } from "./checksum.ts";
 export * from "./codec.ts";
 export * from "./connection.ts";

@@ -50,9 +50,22 @@ export const manifestSchema: v.GenericSchema<ProgramManifest> = v.object({
   collects: v.pipe(v.array(programTensor), v.maxLength(4096)),
 });
 
+const statistics = v.object({
+  name: text,
+  mean: count,
+  variance: count,
+  length: count,
+  momentum: v.nullable(v.number()),
+  valuesPerSample: count,
+});
+const plateau = v.object({ scale: v.number(), best: v.nullable(v.number()), badCount: count, cooldownLeft: count });
+const peer = v.object({ id: identifier, host: identifier, port: v.pipe(count, v.minValue(1), v.maxValue(65_535)) });
+const chunkRange = { first: count, end: count };
+
 /** Which answer a message belongs to: coordinator generation, round and the parameters' step. Others are stale. */
 const position = { generation: count, round: count, step: count };
 const node = { lo: count, hi: count };
+const reduced = v.object({ type: v.literal("reduced"), ...position, chunk: count, payloadBytes: count });
 
 const toWorker = [
   v.object({
@@ -76,11 +89,48 @@ const toWorker = [
     rounding: v.exactOptional(
       v.object({ to: v.picklist(["bf16", "int8"]), floats: count, leastShards: v.pipe(count, v.minValue(1)) }),
     ),
+    /** The run may exchange sums between workers: listen for them, and let in who knows the key. */
+    mesh: v.exactOptional(v.object({ key: hex })),
     heartbeatMs: v.pipe(count, v.minValue(1)),
     silenceMs: v.pipe(count, v.minValue(1)),
     /** Tell with each result what was done when. */
     trace: v.exactOptional(v.literal(true)),
   }),
+  v.object({
+    type: v.literal("replica"),
+    optimizer: v.record(identifier, v.unknown()),
+    trainable: v.pipe(v.array(programView), v.maxLength(100_000)),
+    trainableFloats: count,
+    statistics: v.pipe(v.array(statistics), v.maxLength(100_000)),
+    normBlockFloats: v.pipe(count, v.minValue(16)),
+  }),
+  v.object({
+    type: v.literal("state"),
+    generation: count,
+    step: count,
+    slot: count,
+    chunk: count,
+    payloadBytes: count,
+  }),
+  v.object({ type: v.literal("peers"), members: v.pipe(v.array(peer), v.maxLength(4096)) }),
+  v.object({
+    type: v.literal("exchange"),
+    ...position,
+    updates: count,
+    samples: count,
+    plateau,
+    shards: v.pipe(count, v.minValue(1), v.maxValue(65_536)),
+    nodes: v.pipe(v.array(v.object(node)), v.maxLength(65_536)),
+    owners: v.pipe(v.array(v.object({ worker: identifier, ...chunkRange })), v.maxLength(4096)),
+  }),
+  v.object({ type: v.literal("divisor"), generation: count, round: count, divisor: v.number() }),
+  v.object({
+    type: v.literal("reown"),
+    generation: count,
+    round: count,
+    chunks: v.pipe(v.array(v.object(chunkRange)), v.maxLength(65_536)),
+  }),
+  reduced,
   v.object({ type: v.literal("program"), id: hex, manifest: manifestSchema, payloadBytes: count }),
   v.object({ type: v.literal("canary"), program: hex, last: v.boolean(), payloadBytes: count }),
   v.object({ type: v.literal("parameters"), generation: count, step: count, chunk: count, payloadBytes: count }),
@@ -166,6 +216,11 @@ const toCoordinator = [
     ),
   }),
   v.object({ type: v.literal("differs"), generation: count, step: count, hash: hex }),
+  v.object({ type: v.literal("listening"), host: shown(255), port: v.pipe(count, v.maxValue(65_535)) }),
+  v.object({ type: v.literal("linked"), peer: identifier }),
+  v.object({ type: v.literal("unlinked"), peer: identifier, reason: shown(1024) }),
+  reduced,
+  v.object({ type: v.literal("applied"), ...position, hash: hex }),
   v.object({ type: v.literal("leaving"), reason: shown(4096) }),
   v.object({
     type: v.literal("heartbeat"),
@@ -178,6 +233,22 @@ const toCoordinator = [
   }),
 ] as const;
 
+const betweenWorkers = [
+  v.object({
+    type: v.literal("greeting"),
+    protocol: count,
+    run: identifier,
+    generation: count,
+    from: identifier,
+    to: identifier,
+  }),
+  v.object({ type: v.literal("accepted") }),
+  v.object({ type: v.literal("contribution"), ...position, ...node, chunk: count, payloadBytes: count }),
+  reduced,
+  v.object({ type: v.literal("heartbeat"), sentMs: v.number() }),
+] as const;
+
+export const betweenWorkersSchema = v.variant("type", [...betweenWorkers]);
 export const toWorkerSchema = v.variant("type", [...toWorker]);
 export const toCoordinatorSchema = v.variant("type", [...toCoordinator]);
 
@@ -185,6 +256,8 @@ export const toCoordinatorSchema = v.variant("type", [...toCoordinator]);
 export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
 /** What a worker says. */
 export type ToCoordinator = v.InferOutput<typeof toCoordinatorSchema>;
-export type Message = ToWorker | ToCoordinator;
+/** What workers say to each other. */
+export type PeerMessage = v.InferOutput<typeof betweenWorkersSchema>;
+export type Message = ToWorker | ToCoordinator | PeerMessage;
 
 export type MessageOf<T extends Message, Type extends T["type"]> = Extract<T, { type: Type }>;

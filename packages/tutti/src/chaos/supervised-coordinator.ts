@@ -1,3 +1,4 @@
+import type { Exchange } from "@tutti/coordinator";
 import { TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import { JsonCommand, type JsonLine } from "./json-command.ts";
@@ -5,6 +6,7 @@ import { JsonCommand, type JsonLine } from "./json-command.ts";
 export interface SupervisedCoordinatorOptions {
   readonly runFile: string;
   readonly set: readonly string[];
+  readonly exchange?: Exchange | undefined;
   readonly out: string;
   readonly env: NodeJS.ProcessEnv;
   readonly onEvent: (event: RunEvent) => void;
@@ -69,11 +71,12 @@ export class SupervisedCoordinator {
   }
 
   #start(): JsonCommand {
-    const { runFile, set, out, env, onEvent } = this.#options;
+    const { runFile, set, exchange, out, env, onEvent } = this.#options;
     const events: RunEvent[] = [];
     this.generations.push(events);
     this.#wasKilled = false;
     const args = ["coordinator", runFile, "--port", "0", "--out", out, "--resume", ...set.flatMap((s) => ["--set", s])];
+    if (exchange !== undefined) args.push("--exchange", exchange);
     const command = new JsonCommand(args, env, (line) => {
       const event = runEvent(line);
       events.push(event);

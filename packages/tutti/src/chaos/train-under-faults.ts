@@ -1,3 +1,4 @@
+import type { Exchange } from "@tutti/coordinator";
 import { TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import { Dice } from "./dice.ts";
@@ -10,6 +11,8 @@ export interface ChaosOptions {
   readonly runFile: string;
   /** Plain values replaced, as `--set` takes them. */
   readonly set?: readonly string[];
+  /** Where sums meet; the coordinator's default if not given. */
+  readonly exchange?: Exchange | undefined;
   /** An output directory of its own, empty. */
   readonly out: string;
   readonly seed: number;
@@ -102,6 +105,7 @@ class Chaos {
     const coordinator = new SupervisedCoordinator({
       runFile: options.runFile,
       set: options.set ?? [],
+      exchange: options.exchange,
       out: options.out,
       env: this.#env,
       onEvent: (event) => this.#event(event),

@@ -15,6 +15,9 @@ export interface WorkOptions {
   readonly ca: string | undefined;
   /** Data sets to read for itself: NAME=FILE or NAME.COLUMN=FILE. */
   readonly data: readonly string[];
+  /** Where to listen for other workers. */
+  readonly peerHost: string | undefined;
+  readonly peerPort: number | undefined;
 }
 
 /** `tutti worker`: computes until the run is over. Throws what refused or failed; ENGINE_FAILED when the run did. */

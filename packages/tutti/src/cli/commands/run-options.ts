@@ -48,6 +48,12 @@ export function withRunOptions<T>(command: Argv<T>) {
       requiresArg: true,
       describe: "Also write a trace of all processes into this file, for ui.perfetto.dev",
     })
+    .option("exchange", {
+      choices: ["star", "mesh", "auto"] as const,
+      requiresArg: true,
+      default: "star" as const,
+      describe: "Where workers' sums meet: at the coordinator, directly between workers, or what proves quicker",
+    })
     .option("audit", {
       coerce: share("audit"),
       requiresArg: true,
@@ -78,6 +84,7 @@ export interface RunArguments {
   readonly allowChanges: boolean;
   readonly maxWorkers: number | undefined;
   readonly audit: number | undefined;
+  readonly exchange: "star" | "mesh" | "auto";
   readonly printConfig: boolean;
   readonly tensorboard: string | undefined;
   readonly trace: string | undefined;

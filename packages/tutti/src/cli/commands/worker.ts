@@ -27,6 +27,20 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           defaultDescription: "30",
           describe: "Seconds to keep trying to reach the coordinator",
         })
+        .option("peer-host", {
+          coerce: oneText("peer-host"),
+          requiresArg: true,
+          default: "127.0.0.1",
+          defaultDescription: "127.0.0.1",
+          describe: "Address to listen on for other workers, if the run exchanges directly (--exchange mesh)",
+        })
+        .option("peer-port", {
+          coerce: wholeNumber("peer-port", 0, 65_535),
+          requiresArg: true,
+          default: "0",
+          defaultDescription: "0",
+          describe: "Port for them; 0 takes a free one",
+        })
         .option("token-file", {
           coerce: oneText("token-file"),
           requiresArg: true,
@@ -49,9 +63,10 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
     async (args) => {
       const { work } = await import("../work.ts");
       const { readText, readToken } = await import("../secrets.ts");
-      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data } = args;
+      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data, peerHost, peerPort } = args;
       const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
-      await work({ url, lanes, retryForMs: retry * 1000, json, token: await readToken(tokenFile), ca, data }, output);
+      const token = await readToken(tokenFile);
+      await work({ url, lanes, retryForMs: retry * 1000, json, token, ca, data, peerHost, peerPort }, output);
     },
   );
 }
