@@ -1,4 +1,4 @@
-export { data } from "@tutti/core/data";
+export { augment, data } from "@tutti/core/data";
 export { type ErrorCode, TuttiError } from "@tutti/core/errors";
 export type * from "@tutti/core/events";
 export { customGradient } from "@tutti/core/graph";

@@ -1,6 +1,6 @@
 import { packedCollects, packedColumns, packedRandoms } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
-import type { ProgramManifest, ProgramView } from "@tutti/core/step";
+import { augmentationProblem, type ProgramManifest, type ProgramView } from "@tutti/core/step";
 import type { MessageOf, ToWorker } from "@tutti/core/wire";
 
 const mostBlockBytes = 2 ** 31;
@@ -31,8 +31,22 @@ export function checkManifest(manifest: ProgramManifest, welcome: MessageOf<ToWo
     if (!(totalBytes <= mostBlockBytes))
       throw refused(`its ${name} take ${totalBytes} bytes, at most ${mostBlockBytes}`);
   }
+  checkAugmentation(manifest);
   const names = [...columns, ...parameters, ...randoms].map(({ name }) => name);
   if (new Set(names).size !== names.length) throw refused("two inputs have one name");
+}
+
+/** Refuses changes of samples that would reach beyond them. */
+function checkAugmentation({ augmentation, columns }: ProgramManifest): void {
+  for (const { column: name, changes } of augmentation?.columns ?? []) {
+    const column = columns.find((candidate) => candidate.name === name);
+    if (column === undefined) continue;
+    const { dtype, shape } = column;
+    const problem = changes
+      .map((change) => augmentationProblem(change, { dtype, shape: shape.slice(1) }))
+      .find(Boolean);
+    if (problem !== undefined) throw refused(`column ${name} cannot be changed so: ${problem}`);
+  }
 }
 
 function checkViews(kind: string, views: readonly ProgramView[], floats: number): void {

@@ -32,6 +32,7 @@ export const data = {
 export { alignedCategories } from "./aligned.ts";
 export type { ColumnArray, SequenceColumn, ShapedColumn } from "./arrays.ts";
 export type { AudioOptions } from "./audio.ts";
+export { augment, checkAugmentation } from "./augment.ts";
 export {
   type BatchPlan,
   type BatchPlanOptions,

@@ -4,9 +4,11 @@ import { createKernels, type Kernels } from "../kernels/index.ts";
 import type { SharedMemory } from "../memory/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
 import { children, isLeaf, type TreeNode } from "../step/tree.ts";
+import { augmentColumns } from "./augment-columns.ts";
 import { type BoundProgram, bindProgram, ParameterCopies } from "./bound-program.ts";
 import { drawRandoms } from "./draw-randoms.ts";
 import type { Lane } from "./lane.ts";
+import { packedScratch } from "./packed-tensors.ts";
 import { failureOf, type Piece, type PieceOutcome } from "./piece.ts";
 import type { Engine } from "./runtime.ts";
 import { sharedMemory, type TensorMemory } from "./tensor-memory.ts";
@@ -73,9 +75,17 @@ export class Executor implements Lane {
     if (shard === undefined || bound === undefined) {
       throw new TuttiError("INTERNAL", `shard ${index}: program ${shard?.programId} was not loaded in this lane`);
     }
-    const { columns, scalars, collects, firstPosition } = shard;
+    const { scalars, collects, firstPosition } = shard;
     const { parameters, randoms } = piece;
-    drawRandoms(this.#kernels, bound.program, randoms, { seed: piece.seed, step: piece.step, firstPosition });
+    const position = { seed: piece.seed, step: piece.step, firstPosition };
+    drawRandoms(this.#kernels, bound.program, randoms, position);
+    const { augmentation } = bound.program;
+    let { columns } = shard;
+    if (augmentation !== undefined) {
+      const changed = randoms + packedScratch(bound.program).columns;
+      augmentColumns(this.#arena, bound.program, augmentation, columns, changed, position);
+      columns = changed;
+    }
     await bound.run({ columns, parameters, randoms, sums, scalars, collects }, piece.generation);
   }
 

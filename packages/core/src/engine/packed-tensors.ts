@@ -1,5 +1,5 @@
 import { alignUp } from "../memory/index.ts";
-import type { ProgramRandom, ProgramTensor } from "../step/shard-program.ts";
+import type { ProgramManifest, ProgramRandom, ProgramTensor } from "../step/shard-program.ts";
 import { bytesPerElement } from "./tensor-memory.ts";
 
 /** Where tensors lie in one block that starts on 64 bytes. */
@@ -40,6 +40,14 @@ export function packedRandoms(program: { readonly randoms: readonly ProgramRando
     return offset;
   });
   return { offsets, totalBytes: end };
+}
+
+/** The block that a lane fills for a shard: random inputs, then, where the program changes them, the columns. */
+export function packedScratch(program: ProgramManifest): { readonly columns: number; readonly totalBytes: number } {
+  const randoms = packedRandoms(program).totalBytes;
+  if (program.augmentation === undefined) return { columns: 0, totalBytes: randoms };
+  const columns = alignUp(randoms);
+  return { columns, totalBytes: columns + packedColumns(program).totalBytes };
 }
 
 export function elementsOf(shape: readonly number[]): number {

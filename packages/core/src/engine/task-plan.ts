@@ -5,7 +5,7 @@ import { children, nodeKey, type TreeNode } from "../step/tree.ts";
 import type { Block, BufferPool } from "./buffer-pool.ts";
 import { buffersFor, cutForLanes } from "./cut.ts";
 import type { NodeTask } from "./lanes.ts";
-import { packedCollects, packedRandoms } from "./packed-tensors.ts";
+import { packedCollects, packedScratch } from "./packed-tensors.ts";
 import type { Join, Piece, PieceShard } from "./piece.ts";
 
 /** What lanes must know of a loaded program to give it buffers. */
@@ -15,7 +15,8 @@ export interface ProgramBuffers {
   readonly sumsFloats: number;
   readonly scalars: number;
   readonly collectBytes: number;
-  readonly randomBytes: number;
+  /** Of random inputs and changed columns. */
+  readonly scratchBytes: number;
 }
 
 export function programBuffers(program: ProgramManifest): ProgramBuffers {
@@ -25,7 +26,7 @@ export function programBuffers(program: ProgramManifest): ProgramBuffers {
     sumsFloats: program.sumsFloats,
     scalars: program.scalars.length,
     collectBytes: packedCollects(program).totalBytes,
-    randomBytes: packedRandoms(program).totalBytes,
+    scratchBytes: packedScratch(program).totalBytes,
   };
 }
 
@@ -168,7 +169,7 @@ export class TaskPlan {
   /** One block for all shards of a piece, one after the other. */
   #takeRandoms({ lo, hi }: TreeNode): Block | undefined {
     let bytes = 0;
-    for (let shard = lo; shard < hi; shard++) bytes = Math.max(bytes, this.#buffersOf(shard).randomBytes);
+    for (let shard = lo; shard < hi; shard++) bytes = Math.max(bytes, this.#buffersOf(shard).scratchBytes);
     return bytes > 0 ? this.#pool.take(bytes, "randoms") : undefined;
   }
 

@@ -16,8 +16,10 @@ import { type Graph, gradients, simplify, specialize } from "../graph/index.ts";
 import { collectMetrics, type Figures, sumsMetrics } from "../metrics/index.ts";
 import { describeModule, type ModuleTree, moduleTree, rootsOf } from "../nn/module-tree.ts";
 import { type CompiledOptimizer, compileOptimizer } from "../optim/index.ts";
+import type { ProgramAugmentation } from "../step/augmentation.ts";
 import type { FlatLayout, LayoutEntry, RunningStatistics, ShardProgram } from "../step/index.ts";
 import { digestOfWeights } from "../weights/index.ts";
+import { programAugmentation } from "./augmentation.ts";
 import type { CompiledCollect } from "./collected.ts";
 import type { RunDefinition } from "./definition.ts";
 import { evaluationGraph, inferenceGraph } from "./inference.ts";
@@ -146,7 +148,8 @@ export function compileRun(
   const { lastBatch, seed } = plain;
   const { size: datasetSize, sequences } = train;
   const plan = batchPlan({ datasetSize, batchSize, lastBatch, shards, seed, sampling, sequences });
-  const training = compileMode(trainingTraces, layout, "train", plan.shardShapes());
+  const augmentation = programAugmentation(plain, train, plan);
+  const training = compileMode(trainingTraces, layout, "train", plan.shardShapes(), augmentation);
   const evaluation =
     validation === undefined ? null : compileEvaluation(definition, evaluationTraces, layout, validation, plan);
   checkBest(definition, evaluation);
@@ -221,6 +224,7 @@ function compileMode(
   layout: ParameterLayout,
   mode: "train" | "evaluate",
   shapes: readonly ShardShape[],
+  augmentation?: ProgramAugmentation,
 ): CompiledMode {
   let offset = 2;
   const metrics = sumsMetrics(traces.main.metrics).map(([name, { length, finish }]) => {
@@ -228,7 +232,10 @@ function compileMode(
     return { name, offset: offset - length, length, finish };
   });
   const programs = new Map(
-    shapes.map((shape) => [programKey(shape), buildProgram(traces.at(shape.paddedTo), layout, mode, shape.samples)]),
+    shapes.map((shape) => [
+      programKey(shape),
+      buildProgram(traces.at(shape.paddedTo), layout, mode, shape.samples, augmentation),
+    ]),
   );
   return { programs, metrics, isWeighted: traces.main.isWeighted };
 }

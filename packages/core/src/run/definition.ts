@@ -5,6 +5,7 @@ import type { PackedFormat } from "../kernels/index.ts";
 import type { Metric } from "../metrics/index.ts";
 import { type Model, rootsOf } from "../nn/module-tree.ts";
 import type { EarlyStopping, OptimizerDefinition } from "../optim/index.ts";
+import type { Augmentation } from "../step/augmentation.ts";
 import type { InitialWeights } from "../weights/index.ts";
 import { type BestOptions, checkPlain, type PlainDefinition } from "./plain.ts";
 
@@ -72,6 +73,11 @@ export interface RunOptions<Columns extends ColumnTypes> {
   };
   /** End the run when a validation metric no longer gets better; not by default. */
   readonly earlyStopping?: Partial<EarlyStopping>;
+  /**
+   * Random changes of training samples, by column and in order, made by `augment`: the same on any number of workers. Validation
+   * sees samples as they are.
+   */
+  readonly augment?: { readonly [Name in keyof NoInfer<Columns> & string]?: readonly Augmentation[] };
   /** When a loss or gradient is NaN or infinite: end the run (the default), or leave the step out, counted. */
   readonly onNonFinite?: "stop" | "skip";
   /**
@@ -124,6 +130,7 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
     shards: null,
     lastBatch: "train",
     sampling: null,
+    augment: {},
     onNonFinite: "stop",
     compress: null,
     earlyStopping: null,

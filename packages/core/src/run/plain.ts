@@ -1,9 +1,10 @@
 import * as v from "valibot";
-import type { PlainData, PlainObject } from "../data/index.ts";
+import { checkAugmentation, type PlainData, type PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import type { PackedFormat } from "../kernels/index.ts";
 import { checkOptimizer, type OptimizerDefinition } from "../optim/definition.ts";
 import { checkEarlyStopping, type EarlyStopping } from "../optim/early-stopping.ts";
+import type { Augmentation } from "../step/augmentation.ts";
 import { suggestion } from "./nearest.ts";
 
 /** The checkpoint that is kept beside the last ones: the best by "loss" or a metric of the step, over the validation data. */
@@ -38,6 +39,8 @@ export interface PlainDefinition {
   readonly shards: number | null;
   readonly lastBatch: "train" | "drop";
   readonly sampling: SamplingOptions | null;
+  /** By column: random changes of training samples, in order. */
+  readonly augment: Readonly<Record<string, readonly Augmentation[]>>;
   readonly onNonFinite: "stop" | "skip";
   /** null: gradient sums travel and are added as float32. */
   readonly compress: PackedFormat | null;
@@ -88,6 +91,7 @@ const schemas = {
   shards: orNull,
   lastBatch: v.picklist(["train", "drop"], '"train" or "drop"'),
   sampling: v.nullable(samplingSchema),
+  augment: v.record(v.string(), v.array(v.unknown(), "a list of changes"), "lists of changes by column"),
   onNonFinite: v.picklist(["stop", "skip"], '"stop" or "skip"'),
   compress: v.nullable(v.picklist(["bf16", "int8"], '"bf16", "int8" or null')),
   freeze: v.array(v.string("text"), "a list of names or patterns"),
@@ -114,6 +118,12 @@ export function checkPlain(found: unknown): PlainDefinition {
   const { earlyStopping } = result.output;
   const plain = {
     ...result.output,
+    augment: Object.fromEntries(
+      Object.entries(result.output.augment).map(([column, changes]) => [
+        column,
+        changes.map((change, place) => checkAugmentation(`augment.${column}.${place}`, change)),
+      ]),
+    ),
     optimizer: checkOptimizer(result.output.optimizer),
     earlyStopping: earlyStopping === null ? null : checkEarlyStopping("earlyStopping", earlyStopping),
   };
@@ -175,10 +185,11 @@ function freezeDeep(value: unknown): void {
 
 /** The plain values as JSON data. */
 export function plainData(plain: PlainDefinition): PlainObject {
-  const { data, optimizer, validation, checkpoint, freeze, earlyStopping, sampling, ...rest } = plain;
+  const { data, optimizer, validation, checkpoint, freeze, earlyStopping, sampling, augment, ...rest } = plain;
   const json = (value: object): PlainData => JSON.parse(JSON.stringify(value));
   return {
     ...rest,
+    augment: json(augment),
     freeze: json(freeze),
     earlyStopping: earlyStopping === null ? null : json(earlyStopping),
     sampling: sampling === null ? null : json(sampling),

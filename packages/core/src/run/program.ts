@@ -12,6 +12,7 @@ import {
 } from "../graph/index.ts";
 import { concat } from "../graph/ops/index.ts";
 import { collectMetrics, sumsMetrics } from "../metrics/index.ts";
+import type { ProgramAugmentation } from "../step/augmentation.ts";
 import type {
   FlatLayout,
   ProgramColumn,
@@ -20,6 +21,7 @@ import type {
   ProgramRandom,
   ShardProgram,
 } from "../step/index.ts";
+import { checkAugmented } from "./augmentation.ts";
 import { columnRanges } from "./column-ranges.ts";
 import type { ParameterLayout } from "./parameters.ts";
 import { type SumOutput, statisticOutputs } from "./statistics.ts";
@@ -40,6 +42,7 @@ export function buildProgram(
   layout: ParameterLayout,
   mode: ProgramManifest["mode"],
   samples: number,
+  augmentation?: ProgramAugmentation,
 ): ShardProgram {
   const { graph, map } = specialize(trace.graph, samples);
   const totals = totalsOf(trace, map);
@@ -65,12 +68,14 @@ export function buildProgram(
     samples,
     columns: columnsOf(simple.graph),
     parameters: parametersOf(simple.graph, layout),
+    ...(augmentation === undefined ? {} : { augmentation }),
     randoms: randomsOf(trace, simple.graph),
     sums: sums.map(({ view }) => view),
     sumsFloats: mode === "train" ? layout.updated.totalFloats : 0,
     scalars: { name: scalarsName, length: staticShape(scalars.shape)[0]! },
     collects: collects.map(({ name, tensor }) => ({ name, dtype: tensor.dtype, shape: staticShape(tensor.shape) })),
   };
+  checkAugmented(augmentation, manifest.columns);
   const id = createHash("sha256").update(onnx).update(JSON.stringify(manifest)).digest("hex");
   return { id, onnx, ...manifest };
 }

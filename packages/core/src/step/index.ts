@@ -1,3 +1,4 @@
+export * from "./augmentation.ts";
 export * from "./layout.ts";
 export * from "./running-statistics.ts";
 export * from "./shard-program.ts";

@@ -1,4 +1,5 @@
 import type { DType } from "../graph/shape.ts";
+import type { ProgramAugmentation } from "./augmentation.ts";
 
 /** A tensor that is fed or fetched, its size known. */
 export interface ProgramTensor {
@@ -49,6 +50,8 @@ export interface ProgramManifest {
   readonly columns: readonly ProgramColumn[];
   /** Inputs that are views into the flat parameter buffer, at their layout offsets. */
   readonly parameters: readonly ProgramParameter[];
+  /** How the lane changes the columns before it computes; for training only. */
+  readonly augmentation?: ProgramAugmentation;
   /** Inputs that the lane draws. */
   readonly randoms: readonly ProgramRandom[];
   /**

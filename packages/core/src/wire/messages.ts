@@ -37,12 +37,32 @@ const programRandom = v.object({
   call: count,
 });
 
+const axis = v.pipe(count, v.maxValue(15));
+const augmentation = v.variant("kind", [
+  v.object({ kind: v.literal("flip"), axis, probability: v.pipe(v.number(), v.gtValue(0), v.maxValue(1)) }),
+  v.object({
+    kind: v.literal("crop"),
+    axes: v.pipe(v.array(axis), v.maxLength(16)),
+    padding: v.pipe(count, v.maxValue(2 ** 20)),
+  }),
+  v.object({ kind: v.literal("noise"), std: v.pipe(v.number(), v.gtValue(0), v.finite()) }),
+]);
+const programAugmentation = v.object({
+  stepsPerEpoch: v.pipe(count, v.minValue(1)),
+  batchSize: v.pipe(count, v.minValue(1)),
+  columns: v.pipe(
+    v.array(v.object({ column: text, changes: v.pipe(v.array(augmentation), v.maxLength(64)) })),
+    v.maxLength(4096),
+  ),
+});
+
 /** All of a shard program but its graph. */
 export const manifestSchema: v.GenericSchema<ProgramManifest> = v.object({
   mode: v.picklist(["train", "evaluate"]),
   samples: v.pipe(count, v.minValue(1)),
   columns: v.pipe(v.array(programTensor), v.maxLength(4096)),
   parameters: v.pipe(v.array(v.object({ ...view, isBuffer: v.exactOptional(v.boolean()) })), v.maxLength(100_000)),
+  augmentation: v.exactOptional(programAugmentation),
   randoms: v.pipe(v.array(programRandom), v.maxLength(4096)),
   sums: v.pipe(v.array(programView), v.maxLength(100_000)),
   sumsFloats: count,
