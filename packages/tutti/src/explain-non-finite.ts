@@ -71,9 +71,13 @@ async function computeAlone(
       result.release();
     }
     if (rows.length === 0) return { text: `None of the ${samples} samples is alone responsible`, rows };
+    const named = rows.slice(0, namedSamples).map((row) => {
+      const place = single.trainTable?.locate(row);
+      return place === undefined ? row : `${place.file} row ${place.row}`;
+    });
     const more = rows.length > namedSamples ? ` and ${rows.length - namedSamples} more` : "";
     return {
-      text: `Alone, these rows of the training data give it: ${rows.slice(0, namedSamples).join(", ")}${more}`,
+      text: `Alone, these rows of the training data give it: ${named.join(", ")}${more}`,
       rows,
     };
   } finally {

@@ -46,7 +46,7 @@ async function checkRows({ programs }: CompiledMode, dataset: Dataset): Promise<
       Float64Array.from({ length: samples }, (_, index) => from + index),
       Object.fromEntries(target),
     );
-    checkColumns(program!, { samples, bytes, columns: packed }, (index) => from + index);
+    checkColumns(program!, { samples, bytes, columns: packed }, (index) => from + index, dataset.table);
   }
 }
 

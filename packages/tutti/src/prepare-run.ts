@@ -9,6 +9,7 @@ import {
   paddedTo,
   prepareColumns,
   samplingWeights,
+  type Table,
 } from "@tutti/core/data";
 import { packedCollects, readColumns } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
@@ -33,6 +34,8 @@ export interface PreparedRun {
   readonly run: TrainingRun;
   /** Open data sets by the names that workers know them by, where these read them for themselves; none otherwise. */
   readonly placed: ReadonlyMap<string, Dataset>;
+  /** Where the rows of the training data are from, if they are from tables. */
+  readonly trainTable: Table | undefined;
   close(): Promise<void>;
 }
 
@@ -74,7 +77,8 @@ export async function prepareRun(
       placement === "workers"
         ? await placedData(compiled, { train: trainData, validation: validationData })
         : new Map<string, Dataset>();
-    return { compiled, run: await trainingRun(compiled, trainData, validationData, placed, maxSteps), placed, close };
+    const run = await trainingRun(compiled, trainData, validationData, placed, maxSteps);
+    return { compiled, run, placed, trainTable: trainData.table, close };
   } catch (error) {
     await close();
     throw error;
@@ -174,7 +178,7 @@ async function readShard(
   const program = programOf(mode, shard);
   const rows = Float64Array.from({ length: program.samples }, (_, sample) => rowOf(sample));
   const packed = await readColumns(program, paddedTo(dataset, shard.paddedTo), rows);
-  checkColumns(program, packed, (sample) => rows[sample]!);
+  checkColumns(program, packed, (sample) => rows[sample]!, dataset.table);
   return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes: packed.bytes };
 }
 

@@ -1,4 +1,4 @@
-import type { PackedRows } from "../data/index.ts";
+import type { PackedRows, Table } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import type { DType, Graph, Node } from "../graph/index.ts";
 import type { ProgramManifest } from "../step/index.ts";
@@ -69,9 +69,15 @@ function isInteger(dtype: DType): boolean {
  * column once, two to four nanoseconds a value (measured).
  *
  * @param rowOf the row of the data set, from 0, which is sample `index` of the shard; messages count from 1.
+ * @param table of the data set, where it is one: messages then name file and row.
  * @throws TuttiError DATA_INVALID naming column, row, value and range.
  */
-export function checkColumns(program: ProgramManifest, rows: PackedRows, rowOf: (index: number) => number): void {
+export function checkColumns(
+  program: ProgramManifest,
+  rows: PackedRows,
+  rowOf: (index: number) => number,
+  table?: Table,
+): void {
   for (const { name, range } of program.columns) {
     if (range === undefined) continue;
     const column = rows.columns.find((packed) => packed.name === name);
@@ -81,10 +87,12 @@ export function checkColumns(program: ProgramManifest, rows: PackedRows, rowOf: 
     const outside = firstOutside(values, range);
     if (outside === undefined) continue;
     const row = rowOf(Math.floor(outside.index / (values.count / rows.samples)));
+    const place = table?.locate(row);
+    const where = place ? `${place.file} row ${place.row}, column "${name}"` : `column "${name}", row ${row + 1}`;
     throw new TuttiError(
       "DATA_INVALID",
-      `column "${name}", row ${row + 1}: found ${outside.value}, the step function uses it as an index from ${range[0]} to ${range[1]}`,
-      { column: name, row, value: outside.value },
+      `${where}: found ${outside.value}, the step function uses it as an index from ${range[0]} to ${range[1]}`,
+      { column: name, row, value: outside.value, ...(place && { file: place.file }) },
     );
   }
 }

@@ -132,6 +132,29 @@ test("reads several files as one table, and says which one a row is of", async (
   );
 });
 
+test("what does not fit into memory is kept in a file, and gives the same rows", async () => {
+  const rows = 150_000;
+  const text = `f,w,i\n${Array.from({ length: rows }, (_, row) => `${row % 9 === 0 ? "" : row / 4},${["b", "a", "c"][row % 3]},${row}`).join("\n")}\n`;
+  await writeFile(join(folder, "many.csv"), text);
+  const declared = { f: { dtype: "float32", missing: "mean" }, w: "category", i: "int64" } as const;
+  const inferred = text.replaceAll(/^,/gm, "0,");
+  await writeFile(join(folder, "many-whole.csv"), inferred);
+  for (const source of [data.csv("many.csv", { columns: declared }), data.csv("many-whole.csv")]) {
+    const memory = await source.open({ baseDirectory: folder });
+    const file = await source.open({ baseDirectory: folder, memoryBytes: 600_000 });
+    expect(file.fingerprint).toBe(memory.fingerprint);
+    expect(file.columns).toEqual(memory.columns);
+    const some = Array.from({ length: 500 }, (_, index) => (index * 7919) % rows);
+    expect(await readRows(file, some)).toEqual(await readRows(memory, some));
+    await file.close();
+  }
+  const onDisk = await data
+    .csv("many.csv", { columns: declared })
+    .open({ baseDirectory: folder, memoryBytes: 600_000 });
+  expect(onDisk.read([0], { w: new Uint8Array(4) })).toBeInstanceOf(Promise); // and not undefined, as in memory
+  await onDisk.close();
+});
+
 test("collects what is wrong and leaves those rows out, for whoever asks", async () => {
   await writeFile(join(folder, "bad.csv"), "a,b\n1,x\nold,y\n3\n,z\n5,w\n");
   const problems: TuttiError[] = [];
