@@ -43,7 +43,7 @@ test("nothing that handles messages opens files, starts processes or evaluates c
   expect(offenders.filter((offender) => allowed.get(offender) !== imports(offender))).toEqual([]);
   const [, text] = handlers.find(([file]) => file.endsWith("wire/shared-file.ts"))!;
   expect(text.match(/openSync\([^)]*\)/g)).toEqual(['openSync(path, "wx+", 0o600)']);
-  expect(text).toContain("const path = `${folder}/tutti-${randomUUID()}`;");
+  expect(text).toMatch(/const path = `\$\{folder\}\/tutti-\$\{randomUUID\(\)\}`;/);
 });
 
 /** Names of a schema's fields, however deep. */
