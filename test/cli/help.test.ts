@@ -10,6 +10,7 @@ const commands = [
   "coordinator",
   "worker",
   "verify",
+  "plan",
   "export",
   "inspect",
   "data",

@@ -17,6 +17,7 @@ export function whyNot(): string | undefined {
 
 /** A host of its own, as the network sees it. */
 export interface Host {
+  readonly address: string;
   /** Words to put before a command, so that it runs there. */
   readonly prefix: readonly string[];
   /** Pulls the cable out. */
@@ -24,7 +25,6 @@ export interface Host {
   linkUp(): void;
   /** From now on nothing that this host sends reaches the other, and the reverse. */
   cutOff(other: Host): void;
-  readonly address: string;
 }
 
 export interface Network {
@@ -55,14 +55,16 @@ export function network(count: number, mbitPerSecond: number): Network {
       ["link", "set", "eth0", "up"],
     ])
       ip("-n", namespace, ...args);
-    const shape = ["root", "tbf", "rate", `${mbitPerSecond}mbit`, "burst", "64k", "latency", "50ms"];
+    // A bucket that lasts for 2 ms: a smaller one would not fill the link.
+    const burst = `${Math.max(64, mbitPerSecond / 4)}k`;
+    const shape = ["root", "tbf", "rate", `${mbitPerSecond}mbit`, "burst", burst, "latency", "50ms"];
     execFileSync("tc", ["qdisc", "add", "dev", outer, ...shape]);
     execFileSync("tc", ["-n", namespace, "qdisc", "add", "dev", "eth0", ...shape]);
     return {
+      address: `${subnet}.${i + 2}`,
       prefix: ["ip", "netns", "exec", namespace],
       linkDown: () => ip("link", "set", outer, "down"),
       linkUp: () => ip("link", "set", outer, "up"),
-      address: `${subnet}.${i + 2}`,
       cutOff: ({ address }) => {
         ip("-n", namespace, "route", "add", "blackhole", `${address}/32`);
       },

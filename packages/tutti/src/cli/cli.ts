@@ -7,6 +7,7 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
 import { initCommand } from "./commands/init.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { planCommand } from "./commands/plan.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { trainCommand } from "./commands/train.ts";
 import { uiCommand } from "./commands/ui.ts";
@@ -35,7 +36,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     .option("json", { type: "boolean", default: false, describe: "One JSON object a line on stdout; logs on stderr" })
     .demandCommand(
       1,
-      "expected a command: init, train, coordinator, worker, verify, export, inspect, data, replay, ui or doctor",
+      "expected a command: init, train, coordinator, worker, verify, plan, export, inspect, data, replay, ui or doctor",
     )
     .strict()
     .recommendCommands()
@@ -57,6 +58,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     workerCommand,
     uiCommand,
     verifyCommand,
+    planCommand,
     exportCommand,
     inspectCommand,
     dataCommand,

@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { StepEvent } from "@tutti/core/events";
+import { expect, onTestFinished, test } from "vitest";
+import { type Calibration, predict } from "../../packages/tutti/src/plan/predict.ts";
+import { root, TuttiProcess, temporaryFolder } from "../system/tutti-process.ts";
+import { type Host, network, whyNot } from "./network.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.warn(`SKIPPED, predictions against networks: ${reason}`);
+
+/** An MLP of 2.7 MB, so that even the quicker network has something to do. */
+const runFile = join(root, "bench/sides/start-run.ts");
+const settings = ["--set", "batchSize=512", "--set", "shards=4"];
+
+const warmUpSteps = 3;
+
+function tuttiOn(host: Host, args: readonly string[], token: string): ChildProcess {
+  const [command, ...rest] = [...host.prefix, process.execPath, join(root, "packages/tutti/bin/tutti.js"), ...args];
+  const child = spawn(command!, rest, {
+    cwd: root,
+    env: { ...process.env, TUTTI_TOKEN: token },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  return child;
+}
+
+/**
+ * Medians over steps with the coordinator and each worker on a host of its own: wall time, and what of it is no computing. The
+ * cores are those of this one machine, which other programs and all hosts share, so only the latter is the model's matter.
+ */
+async function measured(hosts: readonly Host[], steps: number): Promise<{ wallMs: number; otherMs: number }> {
+  const [own, ...others] = hosts;
+  const token = randomBytes(32).toString("hex");
+  const where = ["--host", own!.address, "--port", "0", "--min-workers", String(others.length)];
+  const out = temporaryFolder();
+  const coordinator = tuttiOn(own!, ["coordinator", runFile, ...settings, ...where, "--out", out, "--json"], token);
+  const found: { wallMs: number; otherMs: number }[] = [];
+  const workers: ChildProcess[] = [];
+  for await (const line of createInterface({ input: coordinator.stdout! })) {
+    const event = JSON.parse(line);
+    const url = /^listening for workers at (ws:\S+)$/.exec(event.message ?? "")?.[1];
+    if (url !== undefined) for (const host of others) workers.push(tuttiOn(host, ["worker", url], token));
+    if (event.type !== "step" || event.step <= warmUpSteps) continue;
+    const { wallMs, time } = event as StepEvent;
+    found.push({ wallMs, otherMs: wallMs - time.computeMs - time.stragglerMs });
+    if (found.length === steps) break;
+  }
+  const ended = [coordinator, ...workers].map((child) => new Promise((resolve) => child.once("close", resolve)));
+  for (const child of [coordinator, ...workers]) child.kill("SIGKILL");
+  await Promise.all(ended); // a namespace lives as long as a process in it
+  const median = (of: (step: (typeof found)[number]) => number): number =>
+    found.map(of).sort((a, b) => a - b)[found.length >> 1]!;
+  return { wallMs: median(({ wallMs }) => wallMs), otherMs: median(({ otherMs }) => otherMs) };
+}
+
+test.skipIf(reason !== undefined).each([
+  { mbit: 100, steps: 6, allowed: 0.45 },
+  { mbit: 1000, steps: 20, allowed: 0.8 },
+])("predicts the steps of a star at $mbit Mbit/s from a run over loopback", async ({ mbit, steps, allowed }) => {
+  const planned = new TuttiProcess(["plan", runFile, ...settings, "--workers", "1", "--seconds", "1.5", "--json"]);
+  expect(await planned.end(), planned.stderr).toBe(0);
+  const [calibration] = planned.events as unknown[] as [Calibration];
+  const { hosts } = network(3, mbit);
+  const rows: Record<string, string | number>[] = [];
+  for (const workers of [1, 2]) {
+    const bytesPerSecond = (mbit * 1e6) / 8;
+    const cluster = { workers, lanes: 1, bytesPerSecond, latencyMs: 0.05, exchange: "star", compress: "none" } as const;
+    const { stepMs, computeMs, bottleneck } = predict(calibration, cluster);
+    const found = await measured(hosts.slice(0, 1 + workers), steps);
+    const error = (stepMs - computeMs) / found.otherMs - 1;
+    rows.push({
+      "Mbit/s": mbit,
+      workers,
+      "step predicted": stepMs.toFixed(1),
+      "step measured": found.wallMs.toFixed(1),
+      "exchange predicted": (stepMs - computeMs).toFixed(1),
+      "exchange measured": found.otherMs.toFixed(1),
+      error: `${(100 * error).toFixed(0)} %`,
+      bottleneck,
+    });
+    expect(Math.abs(error), JSON.stringify(rows)).toBeLessThan(allowed);
+  }
+  console.table(rows);
+});
