@@ -40,7 +40,7 @@ export interface Ended {
 /** Runs a command line of a user in the shell, with the folder's own binaries, to its end. */
 export function inShell(command: string, cwd: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { cwd, env: { ...process.env, ...env }, timeout: 120_000, maxBuffer: 64 * 1024 * 1024 };
+    const options = { cwd, env: { ...process.env, ...env }, timeout: 280_000, maxBuffer: 64 * 1024 * 1024 };
     execFile("/bin/sh", ["-c", command], options, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
     });
