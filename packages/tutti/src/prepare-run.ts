@@ -48,6 +48,8 @@ export async function prepareRun(
   baseDirectory: string,
   options: CompileOptions & {
     readonly maxSteps?: number | undefined;
+    /** Of columns kept in memory, for each data set; the rest is read from files. 256 MiB by default. */
+    readonly dataMemoryBytes?: number | undefined;
     /** As the run says (the default), or rows are read here whatever it says. */
     readonly placement?: "coordinator";
   } = {},
@@ -58,12 +60,14 @@ export async function prepareRun(
   };
   try {
     const { train, validation } = definition.sources;
-    const trainData = await train.open({ baseDirectory });
+    const { dataMemoryBytes: memoryBytes } = options;
+    const context = { baseDirectory, ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+    const trainData = await train.open(context);
     open.push(trainData);
-    const ownValidation = await validation?.open({ baseDirectory });
+    const ownValidation = await validation?.open(context);
     if (ownValidation !== undefined) open.push(ownValidation);
     const validationData = ownValidation && (await alignedCategories(trainData, ownValidation));
-    const { maxSteps, placement = definition.plain.placement, ...compileOptions } = options;
+    const { maxSteps, placement = definition.plain.placement, dataMemoryBytes: _, ...compileOptions } = options;
     const datasets = {
       train: trainData,
       validation: validationData,

@@ -46,6 +46,8 @@ export interface TrainOptions {
   readonly hosts?: RemoteHosts;
   /** Workers to wait for before the first step; all local ones by default. */
   readonly startWorkers?: number;
+  /** Memory for the columns of each data set; what does not fit is read from files, by position. 256 MiB by default. */
+  readonly dataMemoryBytes?: number;
   /** With fewer workers than this no step begins; 1 by default. */
   readonly minWorkers?: number;
   /** Workers that compute at the same time; further ones wait for a place. */
@@ -97,6 +99,7 @@ async function runTraining(
 ): Promise<TrainResult> {
   const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
   const prepared = await prepareRun(definition, baseDirectory, {
+    dataMemoryBytes: options.dataMemoryBytes,
     maxSteps,
     ...(shards === undefined ? {} : { shards }),
   });

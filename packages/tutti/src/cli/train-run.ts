@@ -53,6 +53,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     resume: args.resume,
     allowChanges: args.allowChanges,
     ...(args.maxWorkers === undefined ? {} : { maxWorkers: args.maxWorkers }),
+    ...(args.dataMemory === undefined ? {} : { dataMemoryBytes: args.dataMemory * 2 ** 20 }),
     exchange: args.exchange,
     ...(args.audit === undefined ? {} : { audit: args.audit }),
     ...(args.tensorboard === undefined ? {} : { observers: [tensorboard(args.tensorboard)] }),

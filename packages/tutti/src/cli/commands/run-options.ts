@@ -33,6 +33,11 @@ export function withRunOptions<T>(command: Argv<T>) {
       requiresArg: true,
       describe: "Workers that compute at the same time; further ones wait for a place",
     })
+    .option("data-memory", {
+      coerce: wholeNumber("data-memory", 0),
+      requiresArg: true,
+      describe: "MiB for the columns of each data set, 256 by default; the rest is read from files",
+    })
     .option("print-config", {
       type: "boolean",
       default: false,
@@ -83,6 +88,8 @@ export interface RunArguments {
   readonly resume: boolean;
   readonly allowChanges: boolean;
   readonly maxWorkers: number | undefined;
+  /** MiB. */
+  readonly dataMemory: number | undefined;
   readonly audit: number | undefined;
   readonly exchange: "star" | "mesh" | "auto";
   readonly printConfig: boolean;
