@@ -102,6 +102,7 @@ async function measure(hosts, workers, exchange, compress, runFile) {
   return {
     ...{ workers, exchange, compress, weightsSha256 },
     stepMs: sorted[Math.floor(sorted.length / 2)],
+    fastestMs: sorted[0],
     coordinatorMB: { in: perStep(0, "in"), out: perStep(0, "out") },
     workerMB: {
       in: Math.max(...others.map((_, i) => perStep(i + 1, "in"))),
@@ -109,6 +110,22 @@ async function measure(hosts, workers, exchange, compress, runFile) {
     },
   };
 }
+
+function undoAll() {
+  for (const undo of made.splice(0).reverse()) {
+    try {
+      undo();
+    } catch (error) {
+      console.error(String(error));
+    }
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.once(signal, () => {
+    undoAll();
+    process.exit(1);
+  });
 
 const [hidden, batch] = [Number(values.hidden), Number(values.batch)];
 const folder = mkdtempSync(join(root, "bench", ".cables-"));
@@ -138,7 +155,9 @@ try {
   console.log(
     `${cpus()[0].model}, ${cpus().length} CPUs; ${values.mbit} Mbit/s each; ${(parameters / 1e6).toFixed(2)} M parameters (P = ${((parameters * 4) / 1e6).toFixed(1)} MB), batch ${batch}, 8 shards, RMSprop; ${steps - warmUp} steps, median`,
   );
-  console.log("| workers | exchange | compress | ms a step | coordinator in / out, MB | busiest worker in / out, MB |");
+  console.log(
+    "| workers | exchange | compress | ms a step (fastest) | coordinator in / out, MB | busiest worker in / out, MB |",
+  );
   console.log("| --- | --- | --- | --- | --- | --- |");
   for (const workers of counts) {
     for (const compress of values.compress.split(",")) {
@@ -147,7 +166,7 @@ try {
         results.push(result);
         const both = (bytes) => `${bytes.in.toFixed(1)} / ${bytes.out.toFixed(1)}`;
         console.log(
-          `| ${workers} | ${exchange} | ${compress} | ${result.stepMs.toFixed(0)} | ${both(result.coordinatorMB)} | ${both(result.workerMB)} |`,
+          `| ${workers} | ${exchange} | ${compress} | ${result.stepMs.toFixed(0)} (${result.fastestMs.toFixed(0)}) | ${both(result.coordinatorMB)} | ${both(result.workerMB)} |`,
         );
       }
     }
@@ -159,11 +178,5 @@ try {
   if (values.json !== undefined)
     writeFileSync(values.json, `${JSON.stringify({ parameters, results }, undefined, 2)}\n`);
 } finally {
-  for (const undo of made.reverse()) {
-    try {
-      undo();
-    } catch (error) {
-      console.error(String(error));
-    }
-  }
+  undoAll();
 }

@@ -6,6 +6,9 @@ export interface LeaseShare<Worker> {
   readonly nodes: readonly TreeNode[];
 }
 
+/** Speeds that are no more apart are taken as equal: another cut gains less than the sums of one more node cost to send. */
+const equalWithin = 1.3;
+
 /**
  * Cuts a step's shards into one contiguous run per worker, in proportion to `weight` (shards per second, or lanes), each
  * run covered by the fewest canonical nodes. Workers beyond the number of shards get nothing. Pure: the same arguments
@@ -15,10 +18,7 @@ export function planLeases<Worker>(
   shards: number,
   workers: readonly { readonly worker: Worker; readonly weight: number }[],
 ): readonly LeaseShare<Worker>[] {
-  const counts = proportionalCounts(
-    shards,
-    workers.map(({ weight }) => weight),
-  );
+  const counts = proportionalCounts(shards, evened(workers.map(({ weight }) => weight)));
   let lo = 0;
   return workers.map(({ worker }, i) => {
     const hi = lo + counts[i]!;
@@ -26,6 +26,10 @@ export function planLeases<Worker>(
     lo = hi;
     return { worker, nodes };
   });
+}
+
+function evened(weights: readonly number[]): readonly number[] {
+  return Math.max(...weights) <= equalWithin * Math.min(...weights) ? weights.map(() => 1) : weights;
 }
 
 /** Largest remainders (Hamilton): whole numbers in proportion to the weights that add up to `total`; ties go to the first. */
