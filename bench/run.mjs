@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { describeMachine, machineText } from "./harness/machine.mjs";
 import { markdownTable, replaceSection, textTable } from "./harness/report.mjs";
 
-const questions = ["steps", "exchange", "optimizer", "start", "tfjs", "limits"];
+const questions = ["steps", "exchange", "optimizer", "start", "tfjs", "loading", "limits"];
 const root = fileURLToPath(new URL("..", import.meta.url));
 const usage = `npm run bench -- [QUESTION…] [options]
 Questions: ${questions.join(", ")}; all of them by default.

@@ -140,14 +140,29 @@ function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, t
       `reading column "${name}" needs ${rows.length * sampleBytes} bytes, the target has ${target.byteLength}`,
     );
   }
+  const { rowsPerChunk } = column;
   for (let index = 0; index < rows.length; index++) {
     const row = rows[index]!;
-    const chunk = column.chunks[Math.floor(row / column.rowsPerChunk)]!;
-    const from = (row % column.rowsPerChunk) * sampleBytes;
+    const chunk = column.chunks[Math.floor(row / rowsPerChunk)]!;
+    const from = (row % rowsPerChunk) * sampleBytes;
     const to = index * sampleBytes;
-    if (sampleBytes <= 16) for (let byte = 0; byte < sampleBytes; byte++) target[to + byte] = chunk[from + byte]!;
+    const last = lastOfRun(rows, index, rowsPerChunk);
+    if (last > index) {
+      target.set(chunk.subarray(from, from + (last - index + 1) * sampleBytes), to);
+      index = last;
+    } else if (sampleBytes <= 16)
+      for (let byte = 0; byte < sampleBytes; byte++) target[to + byte] = chunk[from + byte]!;
     else target.set(chunk.subarray(from, from + sampleBytes), to);
   }
+}
+
+/** The last index of the rows from `index` on that follow one another in one chunk. */
+function lastOfRun(rows: ArrayLike<number>, index: number, rowsPerChunk: number): number {
+  const first = rows[index]!;
+  const most = index + rowsPerChunk - 1 - (first % rowsPerChunk);
+  let last = index;
+  while (last < most && last + 1 < rows.length && rows[last + 1] === first + last + 1 - index) last++;
+  return last;
 }
 
 const hashSliceBytes = 4 * 1024 * 1024;
@@ -179,6 +194,13 @@ export async function fingerprintOf(size: number, columns: Readonly<Record<strin
   return hash.digest("hex");
 }
 
+/** Rows that follow one another, for `read`. (`Float64Array.from` with a function takes 150 ns a row.) */
+export function rowRange(first: number, count: number): Float64Array {
+  const rows = new Float64Array(count);
+  for (let index = 0; index < count; index++) rows[index] = first + index;
+  return rows;
+}
+
 const bytesPerPiece = 1024 * 1024;
 
 /** The same of a data set's rows as they are read; for one without sequences. */
@@ -199,10 +221,7 @@ async function* columnPieces(
   for (let first = 0; first < dataset.size; first += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, dataset.size - first);
     const bytes = new Uint8Array(count * bytesPerSample(type));
-    await dataset.read(
-      Float64Array.from({ length: count }, (_, index) => first + index),
-      { [name]: bytes },
-    );
+    await dataset.read(rowRange(first, count), { [name]: bytes });
     yield bytes;
   }
 }

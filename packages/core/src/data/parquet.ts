@@ -87,7 +87,7 @@ async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle)
   let rowStart = 0;
   for (const rows of rowsOfGroups(metadata)) {
     const rowEnd = rowStart + rows;
-    const columns = new Map<string, Cell[]>(wanted.map((name) => [name, []]));
+    const parts = new Map<string, ColumnPart[]>(wanted.map((name) => [name, []]));
     await parquetRead({
       file: source,
       metadata,
@@ -96,17 +96,12 @@ async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle)
       columns: wanted,
       rowStart,
       rowEnd,
-      onChunk({ columnName, columnData, rowStart: from }) {
-        const cells = columns.get(columnName)!;
-        for (let i = 0; i < columnData.length; i++) cells[from - rowStart + i] = columnData[i];
+      onChunk: ({ columnName, columnData, rowStart: from }) => {
+        parts.get(columnName)!.push({ from: from - rowStart, cells: columnData });
       },
     });
+    const columns = new Map(wanted.map((name) => [name, joined(name, parts.get(name)!, rowStart, rows)]));
     const chunks = fields.map(({ header }) => columns.get(header)!);
-    const short = chunks.findIndex((cells) => cells.length !== rows);
-    if (short >= 0) {
-      const found = `column "${fields[short]!.header}" has ${chunks[short]!.length} of ${rows} rows`;
-      throw new Error(`the row group that starts with row ${rowStart + 1}: ${found}`);
-    }
     for (let row = 0; row < rows; row++) {
       table.startRow(0);
       for (const [index, read] of readers.entries()) read(chunks[index]![row]);
@@ -115,6 +110,26 @@ async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle)
     rowStart = rowEnd;
     await setImmediate(); // a large file must not hold up heartbeats
   }
+}
+
+interface ColumnPart {
+  /** Row of the group. */
+  readonly from: number;
+  readonly cells: ArrayLike<unknown>;
+}
+
+/** The cells of one column of a row group. Throws for a group that lacks some. */
+function joined(name: string, parts: readonly ColumnPart[], rowStart: number, rows: number): ArrayLike<unknown> {
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1 && first.from === 0 && first.cells.length === rows) return first.cells;
+  const all = new Array<unknown>(rows);
+  let found = 0;
+  for (const { from, cells } of parts) {
+    for (let i = 0; i < cells.length; i++) all[from + i] = cells[i];
+    found += cells.length;
+  }
+  if (found === rows && all.length === rows) return all;
+  throw new Error(`the row group that starts with row ${rowStart + 1}: column "${name}" has ${found} of ${rows} rows`);
 }
 
 function rowsOfGroups({ row_groups: groups }: FileMetaData): readonly number[] {

@@ -1,6 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import { bytesPerSample, type ColumnType, elementsPerSample } from "./column.ts";
-import type { Dataset, TableColumnFacts } from "./dataset.ts";
+import { type Dataset, rowRange, type TableColumnFacts } from "./dataset.ts";
 import { valuesOf } from "./scalar-column.ts";
 
 /**
@@ -138,10 +138,7 @@ async function forEachValue(
   for (let first = 0; first < dataset.size; first += rowsPerRead) {
     const count = Math.min(rowsPerRead, dataset.size - first);
     const bytes = new Uint8Array(count * bytesPerSample(type));
-    await dataset.read(
-      Float64Array.from({ length: count }, (_, index) => first + index),
-      { [name]: bytes },
-    );
+    await dataset.read(rowRange(first, count), { [name]: bytes });
     const values = valuesOf(type.dtype, bytes.buffer);
     for (let i = 0; i < values.length; i++) {
       const value = Number(values[i]!);

@@ -2,7 +2,7 @@ import { open, rename, rm } from "node:fs/promises";
 import { encodeHeader } from "../checkpoint/safetensors.ts";
 import { TuttiError } from "../errors/index.ts";
 import { bytesOf, bytesPerSample } from "./column.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, rowRange } from "./dataset.ts";
 
 /** In the file's metadata. */
 const fingerprintKey = "tutti.fingerprint";
@@ -48,7 +48,7 @@ async function* columnBlocks(dataset: Dataset, name: string): AsyncGenerator<Uin
   const sampleBytes = bytesPerSample(dataset.columns[name]!);
   const rowsAtOnce = Math.max(1, Math.floor(blockBytes / sampleBytes));
   for (let from = 0; from < dataset.size; from += rowsAtOnce) {
-    const rows = Float64Array.from({ length: Math.min(rowsAtOnce, dataset.size - from) }, (_, index) => from + index);
+    const rows = rowRange(from, Math.min(rowsAtOnce, dataset.size - from));
     const block = new Uint8Array(rows.length * sampleBytes);
     await dataset.read(rows, { [name]: block });
     yield block;

@@ -1,5 +1,5 @@
 import { bytesPerSample, type ColumnDType } from "./column.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, rowRange } from "./dataset.ts";
 
 const rowsPerRead = 65_536;
 
@@ -10,10 +10,7 @@ export async function scalarColumn(dataset: Dataset, name: string): Promise<Floa
   for (let first = 0; first < dataset.size; first += rowsPerRead) {
     const count = Math.min(rowsPerRead, dataset.size - first);
     const bytes = new Uint8Array(count * bytesPerSample(type));
-    await dataset.read(
-      Float64Array.from({ length: count }, (_, i) => first + i),
-      { [name]: bytes },
-    );
+    await dataset.read(rowRange(first, count), { [name]: bytes });
     const read = valuesOf(type.dtype, bytes.buffer);
     values.set(read instanceof BigInt64Array ? Float64Array.from(read, Number) : read, first);
   }

@@ -1,5 +1,5 @@
 import { bytesPerSample, type ColumnDType, type ColumnType, elementsPerSample } from "./column.ts";
-import type { Dataset, RowPlace, TableColumnFacts } from "./dataset.ts";
+import { type Dataset, type RowPlace, rowRange, type TableColumnFacts } from "./dataset.ts";
 import { valuesOf } from "./scalar-column.ts";
 
 /** What the values of a column, or of one element of it, are like; missing ones (NaN) left out. */
@@ -133,7 +133,7 @@ async function surveyRow(dataset: Dataset, row: number): Promise<RowSurvey> {
 
 async function readColumn(dataset: Dataset, name: string, { dtype, shape }: ColumnType, first: number, count: number) {
   const bytes = new Uint8Array(count * bytesPerSample({ dtype, shape }));
-  const rows = Float64Array.from({ length: count }, (_, index) => first + index);
+  const rows = rowRange(first, count);
   await dataset.read(rows, { [name]: bytes });
   return valuesOf(dtype, bytes.buffer);
 }

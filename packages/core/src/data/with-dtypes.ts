@@ -1,5 +1,5 @@
 import { bytesPerSample, type ColumnDType } from "./column.ts";
-import type { Dataset } from "./dataset.ts";
+import { type Dataset, rowRange } from "./dataset.ts";
 import { RowSpool } from "./spool.ts";
 
 const rowsPerRead = 65_536;
@@ -18,7 +18,7 @@ export async function withDTypes(
   try {
     for (let first = 0; first < stored.size; first += rowsPerRead) {
       const count = Math.min(rowsPerRead, stored.size - first);
-      const rows = Float64Array.from({ length: count }, (_, index) => first + index);
+      const rows = rowRange(first, count);
       for (const [name, type] of Object.entries(stored.columns)) {
         const bytes = new Uint8Array(count * bytesPerSample(type));
         await stored.read(rows, { [name]: bytes });
