@@ -14,7 +14,12 @@ const sizes = [
   { title: "4 MB", floats: 1_000_000 },
   { title: "40 MB", floats: 10_000_000 },
 ];
-const exchanges = [{ name: "star", options: {} }];
+/** How `tutti train` and its worker processes do it, how those of other machines would, and directly between workers. */
+const exchanges = [
+  { name: "star", options: { exchange: "star", sharesFile: true } },
+  { name: "star, sockets", options: { exchange: "star", sharesFile: false } },
+  { name: "mesh", options: { exchange: "mesh", sharesFile: true } },
+];
 
 let nextPort = 29_000 + (process.pid % 200);
 

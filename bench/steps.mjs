@@ -43,6 +43,7 @@ const ours = [
   { name: "1 process x 2 lanes", workers: 0, lanes: 2, shards: 2 },
   { name: "1 worker x 2 lanes", workers: 1, lanes: 2, shards: 2 },
   { name: "2 workers x 1 lane", workers: 2, lanes: 1, shards: 2 },
+  { name: "2 workers, mesh", workers: 2, lanes: 1, shards: 2, exchange: "mesh" },
   { name: "1 process x 2 lanes, 8 shards", workers: 0, lanes: 2, shards: 8 },
   { name: "1 lane", workers: 0, lanes: 1, shards: 1 },
 ];
@@ -164,6 +165,7 @@ function tablesOf(results) {
       "wanted",
       "2 lanes / DDP",
       "2 workers / DDP",
+      "their mesh / DDP",
       "8 shards / DDP",
     ],
     rows: whole.map(({ result, ddp, fastest, best }) => [
@@ -175,7 +177,8 @@ function tablesOf(results) {
       `${result.targets[1]}x`,
       times(ddp / Math.min(of(result, ours[0].name), of(result, ours[1].name))),
       times(ddp / of(result, ours[2].name)),
-      times(ddp / of(result, ours[3].name)),
+      times(ddp / of(result, "2 workers, mesh")),
+      times(ddp / of(result, "1 process x 2 lanes, 8 shards")),
     ]),
     notes: [
       "One run of ours cuts every batch into 2 shards (8 where the column says so), which both lanes or workers compute at the same time.",

@@ -1,5 +1,6 @@
-// Steps without computing, a slice at a time, for bench/exchange.mjs: ours-exchange.mjs '{"workers", "floats"}'. The coordinator,
-// the workers, their connections and the sum tree are the product's; only the lanes are not: each has its sums ready.
+// Steps without computing, a slice at a time, for bench/exchange.mjs: ours-exchange.mjs '{"workers", "floats", "exchange", "sharesFile"}'.
+// The coordinator, the workers, their connections and the sum tree are the product's; only the lanes are not: each has its
+// sums ready. With `sharesFile` large frames pass through memory, as between `tutti train` and its workers.
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
@@ -11,14 +12,17 @@ import { computeMemory } from "../../packages/core/dist/kernels/index.js";
 import { Arena } from "../../packages/core/dist/memory/index.js";
 import { compileOptimizer, optim } from "../../packages/core/dist/optim/index.js";
 import { flatLayout } from "../../packages/core/dist/step/index.js";
+import { SharedFile } from "../../packages/core/dist/wire/index.js";
 import { CoordinatorRules, KnownRun } from "../../packages/worker/dist/coordinator-rules.js";
 import { connect, Worker, WorkerMemory } from "../../packages/worker/dist/index.js";
+import { SocketPeers } from "../../packages/worker/dist/mesh/socket-peers.js";
 
 const options = JSON.parse(process.argv[2]);
 if (options.url === undefined) await coordinate(options);
 else await work(options);
 
-async function coordinate({ workers, floats }) {
+async function coordinate({ workers, floats, exchange, sharesFile }) {
+  const files = new Map();
   let permits = 2;
   let open = () => {};
   let committed = () => {};
@@ -62,6 +66,7 @@ async function coordinate({ workers, floats }) {
     totalSteps: 100_000_000,
     metrics: [],
     canaries: [shard(0)],
+    placed: [],
     batches: {
       read: async () => {
         await pass();
@@ -74,14 +79,27 @@ async function coordinate({ workers, floats }) {
     clock: systemClock(),
     generation: 1,
     startWorkers: workers,
+    exchange,
+    ...(exchange === "star" ? { chunkFloats: 262_144 } : {}), // as `tutti train` has it for its own workers
     onEvent: (event) => {
       if (event.type === "step") committed(event);
       else if (event.type === "worker" && event.event === "left") throw new Error(event.reason);
     },
   });
-  const server = await serve({ host: "127.0.0.1", port: 0, accept: (connection) => coordinator.accept(connection) });
+  const server = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    accept: (connection) => coordinator.accept(connection),
+    sharedFile: (name) => files.get(name),
+  });
   for (let i = 0; i < workers; i++) {
-    fork(fileURLToPath(import.meta.url), [JSON.stringify({ url: server.url, floats: layout.totalFloats })]);
+    const file = sharesFile ? SharedFile.create() : undefined;
+    const name = `worker ${i}`.replace(" ", "-");
+    if (file !== undefined) files.set(name, file);
+    const shared = file === undefined ? undefined : name;
+    fork(fileURLToPath(import.meta.url), [JSON.stringify({ url: server.url, floats: layout.totalFloats, shared })], {
+      stdio: ["ignore", "ignore", "inherit", "ipc", file === undefined ? "ignore" : file.descriptor],
+    });
   }
   const steps = (count) =>
     new Promise((resolve) => {
@@ -113,7 +131,7 @@ async function coordinate({ workers, floats }) {
   process.exit(0);
 }
 
-async function work({ url, floats }) {
+async function work({ url, floats, shared }) {
   const arena = new Arena();
   const sums = arena.allocate(floats * 4);
   arena.floats(sums, floats).fill(1);
@@ -131,6 +149,7 @@ async function work({ url, floats }) {
   };
   const connection = await connect({
     url,
+    ...(shared === undefined ? {} : { shared: { name: shared, file: new SharedFile(4, "child") } }),
     rules: new CoordinatorRules(new KnownRun()),
     timeoutMs: 5000,
     firstMessageMs: 30_000,
@@ -139,6 +158,8 @@ async function work({ url, floats }) {
   const worker = new Worker({
     connection,
     lanes,
+    peers: new SocketPeers({ host: "127.0.0.1", port: 0 }),
+    data: new Map(),
     memory: new WorkerMemory(computeMemory(arena)),
     clock: systemClock(),
     checkProgram: () => {},
