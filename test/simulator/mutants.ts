@@ -25,7 +25,7 @@ export const mutants: readonly Mutant[] = [
       if (arrived.length > 1) {
         const first = arrived.find((other) => other !== vertex)!;
         const total = root.ready.length > 0 ? (Reflect.get(root, "total") ?? first.address) : first.address;
-        this.#kernels.add(total + begin * 4, total + begin * 4, vertex.address + begin * 4, end - begin);
+        kernels.add(total + begin * 4, total + begin * 4, vertex.address + begin * 4, end - begin);
         Reflect.set(root, "total", total);
         root.address = total;
       }
@@ -134,7 +134,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: `${worker}worker.ts`,
-        find: "const onFlushed = chunk === chunks - 1 && !isShared ? () => result.release() : undefined;",
+        find: "const onFlushed = chunk === chunks - 1 ? flushed : undefined;",
         replace: "if (chunk === chunks - 1 && !isShared) result.release();\n      const onFlushed = undefined;",
       },
     ],

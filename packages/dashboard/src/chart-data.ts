@@ -28,11 +28,11 @@ export function plotted(lines: readonly ChartLine[], smoothing: number): Plotted
   return { data, columns };
 }
 
-/** At most `limit` of the steps of a chart, the last one among them, with what each line has there or last had before. */
+/** At most about `limit` of the steps of a chart, first and last among them, with what each line has there or last had before. */
 export function sampledRows(lines: readonly ChartLine[], limit: number): readonly { step: number; values: Column }[] {
   const steps = [...new Set(lines.flatMap(({ line }) => line.steps))].sort((a, b) => a - b);
   const every = Math.max(1, Math.ceil(steps.length / limit));
-  const picked = steps.filter((_, i) => (steps.length - 1 - i) % every === 0);
+  const picked = steps.filter((_, i) => i % every === 0 || i === steps.length - 1);
   return picked.map((step) => ({ step, values: lines.map(({ line }) => valueAt(line, step)) }));
 }
 
