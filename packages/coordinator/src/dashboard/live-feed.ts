@@ -4,7 +4,7 @@ import type { Curves } from "./curves.ts";
 import type { RunHistory } from "./run-history.ts";
 
 /** How often readers are told what is new. */
-const tickMs = 500;
+const usualTickMs = 500;
 /** After so long without news a comment shows that the connection lives. */
 const quietTicks = 20;
 /** A reader with more than this unread is told nothing until it has caught up. */
@@ -40,13 +40,15 @@ interface Reader {
 export class LiveFeed {
   readonly #server: string;
   readonly #runs: readonly RunHistory[];
+  readonly #tickMs: number;
   readonly #readers = new Set<Reader>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param server names this process: readers start anew when it changes. */
-  constructor(server: string, runs: readonly RunHistory[]) {
+  /** @param server names this process: readers start anew when it changes. @param tickMs between news. */
+  constructor(server: string, runs: readonly RunHistory[], tickMs: number = usualTickMs) {
     this.#server = server;
     this.#runs = runs;
+    this.#tickMs = tickMs;
   }
 
   get readers(): number {
@@ -65,7 +67,7 @@ export class LiveFeed {
     });
     response.write("retry: 1000\n\n");
     this.#tell(reader, true);
-    this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
+    this.#timer ??= setInterval(() => this.#tick(), this.#tickMs).unref();
   }
 
   /** Tells the last news and ends all connections. */
