@@ -320,6 +320,11 @@ const betrayals: Readonly<
     // Everything before them is as expected: nothing of it may count.
     result(lease, { scalars: wellFormedScalars(lease, visitor), chunks: 1, inline: garbage(dice, 64) }),
   ],
+  "a whole answer that is wrong, then a second one": (lease, visitor, dice) => [
+    // Nothing is wrong with it but its numbers: they may not count once their author has broken a rule.
+    ...wholeAnswer(lease, visitor, dice),
+    result(lease, { scalars: wellFormedScalars(lease, visitor) }),
+  ],
   "too many chunks": (lease) => [result(lease, { chunks: 1_000_000 })],
   "a chunk that was not announced": (lease, _, dice) => {
     const bytes = garbage(dice, 8192);
@@ -382,6 +387,22 @@ function result(lease: Lease, over: Partial<MessageOf<ToCoordinator, "result">>)
 function wellFormedScalars(lease: Lease, visitor: Visitor): Uint8Array {
   const length = visitor.heard.find((message) => message.type === "program")?.manifest.scalars.length ?? 0;
   return new Uint8Array(new Float32Array((lease.hi - lease.lo) * length).fill(1).buffer);
+}
+
+/** A result with all its chunks, of the right lengths. */
+function wholeAnswer(lease: Lease, visitor: Visitor, dice: Dice): readonly (Uint8Array | ToCoordinator)[] {
+  const welcome = visitor.heard.find((message) => message.type === "welcome");
+  const { sumsFloats = 0, chunkFloats = 1 } = welcome ?? {};
+  const chunks = Math.ceil(sumsFloats / chunkFloats);
+  const answer: (Uint8Array | ToCoordinator)[] = [
+    result(lease, { scalars: wellFormedScalars(lease, visitor), chunks }),
+  ];
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    const floats = Math.min(sumsFloats, (chunk + 1) * chunkFloats) - chunk * chunkFloats;
+    const sums = new Uint8Array(Float32Array.from({ length: floats }, () => dice.uniform()).buffer);
+    answer.push({ type: "partial", ...positionOf(lease), chunk, payloadBytes: sums.byteLength }, sums);
+  }
+  return answer;
 }
 
 function garbage(dice: Dice, length: number): Uint8Array {

@@ -36,6 +36,9 @@ export interface StateView {
   readonly slots: readonly Float32Array[];
 }
 
+/** The least time for an answer to a lease, and for progress after that. */
+export const leaseDeadlines = { lateMs: 10_000, graceMs: 2000 } as const;
+
 export interface CoordinatorOptions {
   readonly clock: Clock;
   /** Rises with every coordinator of the same run: what an older one still says is stale. */

@@ -1,11 +1,11 @@
 import type { Clock } from "@tutti/core/clock";
-import { TuttiError } from "@tutti/core/errors";
+import { isTuttiError, TuttiError } from "@tutti/core/errors";
 import type { ControlRequest, CoordinatorStatus, DoneEvent, RunEvent, StepTimes } from "@tutti/core/events";
 import { Generations, Reduction, sha256OfParameters } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
 import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
 import { Auditor } from "./audit.ts";
-import type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
+import { type CoordinatorOptions, leaseDeadlines, type StartingPoint, type StateView } from "./coordinator-options.ts";
 import { Dealer } from "./dealer.ts";
 import { ExchangeChoice } from "./exchange-choice.ts";
 import { Intake } from "./intake.ts";
@@ -125,8 +125,8 @@ export class Coordinator {
       clock: this.#clock,
       generation: options.generation,
       inlineBytes: this.#inlineBytes,
-      lateMs: () => Math.max(options.lateMs ?? 10_000, 8 * this.#intake.leaseTimes.p95()),
-      graceMs: options.graceMs ?? 2000,
+      lateMs: () => Math.max(options.lateMs ?? leaseDeadlines.lateMs, 8 * this.#intake.leaseTimes.p95()),
+      graceMs: options.graceMs ?? leaseDeadlines.graceMs,
       active: () => this.#membership.dealable,
       computing: () => this.#mesh.plan().members,
       mayCompute: (member) => this.#step?.mayCompute(member) ?? true,
@@ -286,7 +286,8 @@ export class Coordinator {
       await this.#life.orFailure(this.#options.afterStep?.(this.view, undefined, true));
       return this.#finish(this.#clock.now() - startedMs, validation);
     } catch (error) {
-      this.#end("failed", `the run failed: ${error instanceof Error ? error.message : String(error)}`);
+      const message = `the run failed: ${error instanceof Error ? error.message : String(error)}`;
+      this.#end("failed", message, isForWantOfRoom(error));
       throw error;
     }
   }
@@ -317,11 +318,13 @@ export class Coordinator {
    * assign → collect → reduce → update → commit → publish
    * @returns false when it was given up: the run is stopping, and nobody is left to compute.
    */
-  async #trainStep(batch: PreparedBatch): Promise<boolean> {
+  async #trainStep(batch: PreparedBatch, timesBegun = 1): Promise<boolean> {
     await this.#life.until(() => this.#publisher.isFlushed(this.#membership.active));
-    const step = this.#assign(batch); // shards → leases → workers
-    this.#readAhead(); // the next step's rows travel meanwhile
-    await this.#life.until(() => step.isCollected || this.#isDeserted); // answers are reduced, updated and sent back chunk by chunk as they come
+    const step = this.#assign(batch, timesBegun > 1); // shards → leases → workers
+    if (timesBegun === 1) this.#readAhead(); // the next step's rows travel meanwhile
+    const isInDoubt = (): boolean => step.distrusted !== undefined && timesBegun <= mostBeginnings;
+    await this.#life.until(() => step.isCollected || isInDoubt() || this.#isDeserted); // answers are reduced, updated and sent back chunk by chunk as they come
+    if (isInDoubt()) return this.#beginAnew(step, batch, timesBegun);
     if (!step.isCollected) {
       step.abandon();
       this.#notice(`no worker is left to finish step ${this.#generations.step + 1}: stopping without it`);
@@ -332,20 +335,33 @@ export class Coordinator {
       step.leaveOut(update.nonFinite);
       return true;
     }
-    await this.#life.until(() => step.isAgreed); // workers that hold replicas have applied the update, too
+    await this.#life.until(() => step.isAgreed || isInDoubt()); // workers that hold replicas have applied the update, too
+    if (isInDoubt()) return this.#beginAnew(step, batch, timesBegun);
     step.commit(update.hash); // t+1 becomes the current generation, everywhere
     step.publish(update.gradientNorm);
     return true;
   }
 
-  #assign(batch: PreparedBatch): TrainingStep {
-    const ahead = this.#ahead.take();
+  /** Nothing that a worker has contributed counts once it has broken a rule or computed wrong. */
+  #beginAnew(step: TrainingStep, batch: PreparedBatch, timesBegun: number): Promise<boolean> {
+    const { id = "?", host = "?" } = step.distrusted ?? {};
+    step.abandon();
+    this.#notice(`step ${this.#generations.step + 1} begins anew without what ${id} on ${host} contributed to it`);
+    return this.#trainStep(batch, timesBegun + 1);
+  }
+
+  /** @param isAgain what is known of the next step is left for it, and sums go over the coordinator. */
+  #assign(batch: PreparedBatch, isAgain: boolean): TrainingStep {
+    const ahead = isAgain ? undefined : this.#ahead.take();
     const isCurrent = ahead !== undefined && this.#dealer.isCurrent(ahead.shares);
     const shares = isCurrent ? ahead.shares : this.#dealer.plan(batch.shards.length);
     const number = ahead?.round ?? this.#nextRound++;
     const { members, isDirect } = this.#mesh.plan();
     const isMesh =
-      isDirect && shares.length === members.length && shares.every(({ worker }, i) => worker === members[i]);
+      isDirect &&
+      !isAgain &&
+      shares.length === members.length &&
+      shares.every(({ worker }, i) => worker === members[i]);
     const step = new TrainingStep(this.#stepParts, number, batch, this.#progress.plateau, shares, isMesh);
     this.#step = step;
     step.deal(shares);
@@ -438,6 +454,7 @@ export class Coordinator {
     if (host !== "?") this.#emit({ type: "worker", event: "left", id, host, lanes, reason: departure.reason });
     this.#dealer.round?.leases.release(member);
     this.#step?.left(member);
+    if (departure.error?.code === "PROTOCOL" || departure.error?.code === "QUARANTINED") this.#step?.distrust(member);
     this.#mesh.left(member);
     this.#reception.left(member);
     this.#dealer.dealOrphans();
@@ -473,11 +490,12 @@ export class Coordinator {
     return done;
   }
 
-  #end(code: string, message: string): void {
+  /** @param mayGoOn workers are to try for a while to reach the next coordinator of the run. */
+  #end(code: string, message: string, mayGoOn = false): void {
     this.#life.end();
     this.#ahead.take();
     this.#dealer.stop();
-    this.#membership.dismissAll(code, message);
+    this.#membership.dismissAll(code, message, mayGoOn);
   }
 
   /** All steps are done and validated, or validations have said that it is enough. */
@@ -502,4 +520,12 @@ export class Coordinator {
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
   }
+}
+
+/** How often a step begins anew at most: nobody may keep a run from going on by breaking rules again and again. */
+const mostBeginnings = 3;
+
+/** Then the run can go on from its last checkpoint as soon as there is room. */
+function isForWantOfRoom(error: unknown): boolean {
+  return isTuttiError(error) && (error.code === "CHECKPOINT_WRITE_FAILED" || error.code === "OUTPUT_NOT_WRITABLE");
 }

@@ -146,7 +146,7 @@ export class Intake {
     this.#parts.ledger.workersQuarantined++;
     this.#parts.emit({ type: "worker", event: "refused", id, host, lanes, reason });
     member.dismiss("QUARANTINED", reason, false);
-    this.#parts.membership.drop(member, reason);
+    this.#parts.membership.drop(member, reason, new TuttiError("QUARANTINED", reason));
   }
 
   #notice(message: string): void {

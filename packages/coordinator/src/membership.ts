@@ -71,11 +71,11 @@ export class Membership {
     this.#timer ??= this.#clock.setTimer(this.#checkMs, () => this.#tick());
   }
 
-  /** Cuts a member off. */
-  drop(member: Member, reason: string): void {
+  /** Cuts a member off. @param error what it has done, if it is at fault. */
+  drop(member: Member, reason: string, error?: TuttiError): void {
     if (member.state === "gone") return;
     member.connection.destroy(reason);
-    this.#leave(member, { reason });
+    this.#leave(member, error === undefined ? { reason } : { reason, error });
   }
 
   /** Sends a member away for good, with a code. */
@@ -86,11 +86,11 @@ export class Membership {
   }
 
   /** Says goodbye to all and stops the heartbeats. */
-  dismissAll(code: string, message: string): void {
+  dismissAll(code: string, message: string, rejoin: boolean): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const member of this.all) {
-      member.dismiss(code, message, false);
+      member.dismiss(code, message, rejoin);
       member.state = "gone";
     }
     this.#members.clear();
@@ -137,7 +137,7 @@ export class Membership {
           this.#events.message(member, message, payload);
       }
     } catch (error) {
-      if (isTuttiError(error) && error.code === "PROTOCOL") this.drop(member, error.message);
+      if (isTuttiError(error) && error.code === "PROTOCOL") this.drop(member, error.message, error);
       else this.#events.broken(error);
     }
   }

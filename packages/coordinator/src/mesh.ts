@@ -37,7 +37,7 @@ interface MeshEntry {
 }
 
 /** How long a worker may take to be linked to the others; they do not wait, it does. */
-const linkMs = 4000;
+export const linkMs = 4000;
 
 /**
  * Who can exchange sums with whom. A step is exchanged directly when every worker that is to take part has links to all

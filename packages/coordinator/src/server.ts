@@ -70,6 +70,9 @@ export const defaultLimits = {
   network: { ...loopbackLimits, connectionsPerAddress: 256, unauthenticatedPerAddress: 32 },
 } as const;
 
+/** How long open connections have when a server closes. */
+export const closeGraceMs = 2000;
+
 /** Listens for workers. Throws PORT_IN_USE, BAD_OPTION. */
 export async function serve(options: ServerOptions): Promise<Server> {
   const { host, port, token, tls, accept, rules = () => new WorkerRules() } = options;
@@ -131,7 +134,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
   return {
     url: `${tls === undefined ? "ws" : "wss"}://${host.includes(":") ? `[${host}]` : host}:${bound.port}`,
     port: bound.port,
-    close: async (graceMs = 2000) => {
+    close: async (graceMs = closeGraceMs) => {
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
       const cut = setTimeout(() => {
         for (const webSocket of sockets.clients) webSocket.terminate();

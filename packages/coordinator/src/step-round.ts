@@ -27,6 +27,8 @@ export class StepRound {
   readonly usesAverage = false;
   readonly #parts: StepRoundParts;
   readonly #perShard: (Float32Array | undefined)[];
+  /** Of whom something counts that nobody has confirmed. */
+  readonly #believed = new Set<Member>();
   #missingShards: number;
   #scalars: StepScalars | undefined;
   duplicates = 0;
@@ -74,6 +76,11 @@ export class StepRound {
     );
   }
 
+  /** Whether something of the member counts here that no audit has confirmed. */
+  believes(member: Member): boolean {
+    return this.#believed.has(member);
+  }
+
   get isComplete(): boolean {
     return this.#missingShards === 0 && this.#parts.reduction.isComplete;
   }
@@ -93,6 +100,7 @@ export class StepRound {
     if (lease.audit !== undefined) {
       this.#judge(lease, lease.audit.scalars(member, message.scalars));
     } else {
+      this.#believed.add(member);
       this.#takeScalars(lease, message.scalars);
     }
     if (this.isDirect && !lease.isDone) lease.announced.add(member);
@@ -145,6 +153,7 @@ export class StepRound {
     if (lease.audit !== undefined && !lease.isDone) this.#judge(lease, lease.audit.chunk(member, chunk, bytes));
     else if (this.#parts.reduction.has(lease.node, chunk)) this.#duplicate(member, lease, chunk, bytes);
     else {
+      this.#believed.add(member);
       const hash = this.#parts.reduction.deliver(lease.node, chunk, bytes, lease.timesDealt > 1);
       if (hash !== undefined) lease.hashes.set(chunk, hash);
     }

@@ -67,6 +67,7 @@ export class TrainingStep {
   readonly #direct: DirectExchange | undefined;
   #update: StepUpdate | undefined;
   #isCollected = false;
+  #distrusted: Member | undefined;
   #wallMs = 0;
 
   /**
@@ -128,6 +129,18 @@ export class TrainingStep {
   /** True once all answers are in. */
   get isCollected(): boolean {
     return this.#isCollected;
+  }
+
+  /** A member that has contributed to this step and then shown that it cannot be trusted; undefined if nobody has. */
+  get distrusted(): Member | undefined {
+    return this.#distrusted;
+  }
+
+  /** A member has broken the protocol or computed wrong: what else it said while this step was under way is in doubt. */
+  distrust(member: Member): void {
+    if (this.#update === undefined || !this.#round.believes(member)) return;
+    this.#distrusted ??= member;
+    this.#parts.changed.notify();
   }
 
   /** True once everybody who applies the update has done so. */
@@ -256,6 +269,7 @@ export class TrainingStep {
 
   /** Ends the step without a commit: t stays what it is, and nothing of the step counts. */
   abandon(): void {
+    this.#broadcast({ type: "abort", generation: this.#parts.generation, round: this.#round.number });
     this.#update = undefined;
     this.#close();
     this.#parts.ledger.add(this.#round);

@@ -28,6 +28,9 @@ const entry = fileURLToPath(import.meta.resolve("@tutti/worker/local"));
 const maxRestarts = 5;
 const healthyMs = 10_000;
 
+/** How long processes have to end by themselves when their run is over. */
+export const endGraceMs = 3000;
+
 /**
  * Worker processes of this machine. One that dies is started again; its IPC channel tells it when this process is gone.
  */
@@ -62,7 +65,7 @@ export class LocalWorkers {
   }
 
   /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
-  async close(graceMs = 3000): Promise<void> {
+  async close(graceMs = endGraceMs): Promise<void> {
     this.#isClosing = true;
     // "exit", for "close" does not come after a disconnect() of this side.
     const alive = [...this.#children].filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);

@@ -35,7 +35,10 @@ export interface RunWorkerOptions {
 /** Largest graph taken from a coordinator. */
 const graphLimits = { maxBytes: 1 << 28, maxNodes: 1_000_000 };
 
-const connectMs = { timeoutMs: 5000, firstMessageMs: 30_000, afterGoodbyeMs: 5000 };
+export const connectMs = { timeoutMs: 5000, firstMessageMs: 30_000, afterGoodbyeMs: 5000 };
+
+/** How long a worker tries to reach a coordinator, at first and after losing it. */
+export const defaultRetryMs = 30_000;
 
 /** Memberships in a row that may end because the coordinator broke the protocol, or handling what it said failed. */
 const mostBrokenMemberships = 5;
@@ -47,7 +50,7 @@ const mostBrokenMemberships = 5;
  * end by itself and must be made to.
  */
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
-  const { url, token, ca, shared, signal, log, retryForMs = 30_000 } = options;
+  const { url, token, ca, shared, signal, log, retryForMs = defaultRetryMs } = options;
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
   const data = await openedPlaces(options.data);
   const arena = new Arena();

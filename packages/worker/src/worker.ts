@@ -64,7 +64,7 @@ export interface Parting {
 }
 
 /** How long lanes may go on with what they compute after the membership has ended. */
-const drainMs = 10_000;
+export const drainMs = 10_000;
 
 /** The canary's rows are kept as of this round; coordinators count theirs from 1. */
 const canaryRound = 0;

@@ -61,7 +61,7 @@ export const maxFrameBytes = 1 << 21;
 export const closeCodes = { normal: 1000, internal: 1011, protocol: 4000, dropped: 4001, damaged: 4002 } as const;
 
 /** How long a peer that is cut off has to take note of the reason, and one that is closed to take what is queued. */
-const farewellMs = { cut: 1000, close: 10_000 } as const;
+export const farewellMs = { cut: 1000, close: 10_000 } as const;
 
 export interface FramedConnectionParts {
   /** The machine's by default. */

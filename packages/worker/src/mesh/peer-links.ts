@@ -40,7 +40,7 @@ interface Peer {
   readonly port: number;
 }
 
-const handshakeMs = 5000;
+export const handshakeMs = 5000;
 const attempts = 3;
 const pauseMs = 300;
 
