@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, readFileSync, readSync, rmSync, truncateSync, writeSync } from "node:fs";
 import type { Dice } from "./dice.ts";
 import type { Fleet, Place } from "./fleet.ts";
 import type { SupervisedCoordinator } from "./supervised-coordinator.ts";
@@ -8,8 +10,20 @@ export interface Scene {
   readonly fleet: Fleet;
   /** Workers that the run has when nothing happens. */
   readonly workers: number;
+  /** The newest checkpoint's path; undefined if there is none yet. */
+  readonly newestCheckpoint: () => string | undefined;
+  /** The disk that the coordinator writes to, if it is one that can be filled. */
+  readonly disk: SmallDisk | undefined;
   /** Starts another coordinator on the same directory; resolves when it is gone. */
   readonly rival: () => Promise<void>;
+}
+
+/** A disk that nothing else needs. */
+export interface SmallDisk {
+  /** Leaves no room on it. */
+  fill(): void;
+  /** Takes away what `fill` wrote. */
+  free(): void;
 }
 
 /** A fault that has happened. */
@@ -43,6 +57,29 @@ const faults = {
   "worker stopped for a moment": (scene, dice) => suspended(scene, dice, { ms: dice.whole(100, 1500) }),
   "worker stopped until given up": (scene, dice) => suspended(scene, dice, { steps: 1 }),
 
+  "worker ten times slower": (scene, dice) => {
+    const command = dice.pick(awake(scene))?.command;
+    const steps = dice.whole(5, 15);
+    return command && { detail: `${steps} steps`, lasts: { steps }, lift: command.slowDown(10) };
+  },
+
+  "engine error in a lane": (scene, dice) => ordered(scene, dice, "error"),
+  "lane that loops": (scene, dice) => ordered(scene, dice, "loop"),
+
+  "worker out of memory": (scene, dice) => {
+    const victim = dice.pick(awake(scene));
+    const pid = victim?.command?.pid;
+    const used = pid === undefined ? undefined : addressSpace(pid);
+    if (victim === undefined || pid === undefined || used === undefined) return undefined;
+    limitAddressSpace(pid, used + (64 << 20));
+    victim.order("memory");
+    const lift = (): void => {
+      rmSync(victim.orders, { force: true });
+      if (victim.command?.pid === pid && victim.command.isAlive) limitAddressSpace(pid, undefined);
+    };
+    return { detail: "", lasts: { steps: 3 }, lift };
+  },
+
   "worker joins": ({ fleet, workers }, dice) => {
     if (fleet.places.length >= workers + 2) dice.pick(fleet.places)?.leave();
     fleet.add().catch(() => {}); // no port is free: then it does not join
@@ -59,6 +96,23 @@ const faults = {
   "coordinator killed": ({ coordinator }) => {
     coordinator.kill();
     return { detail: "" };
+  },
+
+  "coordinator killed, newest checkpoint torn": (scene, dice) =>
+    damaged(scene, dice, (path, bytes, at) => truncateSync(path, Math.floor(at * bytes))),
+  "coordinator killed, bit of newest checkpoint flipped": (scene, dice) =>
+    damaged(scene, dice, (path, bytes, at) => flipBit(path, Math.floor(at * bytes))),
+
+  "disk full": ({ coordinator, disk }, dice) => {
+    const ms = dice.whole(1000, 3000);
+    if (disk === undefined) return undefined;
+    disk.fill();
+    coordinator.isOutOfRoom = true;
+    const lift = (): void => {
+      disk.free();
+      coordinator.isOutOfRoom = false;
+    };
+    return { detail: `${ms} ms`, lasts: { ms }, lift };
   },
 
   "coordinator stopped for a moment": ({ coordinator }, dice) => {
@@ -127,6 +181,15 @@ export type FaultKind = keyof typeof faults;
 
 export const faultKinds = Object.keys(faults) as readonly FaultKind[];
 
+/** Those that this machine, and this scene, have the means for. */
+export function possibleFaults(kinds: readonly FaultKind[], disk: SmallDisk | undefined): readonly FaultKind[] {
+  const isImpossible: Partial<Record<FaultKind, boolean>> = {
+    "disk full": disk === undefined,
+    "worker out of memory": !canLimitMemory(),
+  };
+  return kinds.filter((kind) => isImpossible[kind] !== true);
+}
+
 /** Does a fault to whom the dice say; undefined if there is nobody to do it to just now. */
 export function inflict(kind: FaultKind, scene: Scene, dice: Dice): Inflicted | undefined {
   return faults[kind](scene, dice);
@@ -162,4 +225,62 @@ function swallowed(scene: Scene, dice: Dice, directions: readonly ("up" | "down"
   if (victim === undefined) return undefined;
   victim.link.swallow(directions);
   return { detail: "" };
+}
+
+function ordered(scene: Scene, dice: Dice, fault: "error" | "loop"): Inflicted | undefined {
+  const victim = dice.pick(awake(scene));
+  victim?.order(fault);
+  return victim && { detail: "" };
+}
+
+/** @param damage given the file, its size and where: 0 is the beginning, 1 the end. */
+function damaged(
+  { coordinator, newestCheckpoint }: Scene,
+  dice: Dice,
+  damage: (path: string, bytes: number, at: number) => void,
+): Inflicted | undefined {
+  const at = dice.uniform();
+  if (newestCheckpoint() === undefined) return undefined;
+  coordinator.kill(() => {
+    const path = newestCheckpoint();
+    if (path !== undefined) damage(path, readFileSync(path).byteLength, at);
+  });
+  return { detail: `at ${Math.round(at * 100)} %` };
+}
+
+function flipBit(path: string, position: number): void {
+  const byte = Buffer.alloc(1);
+  const file = openSync(path, "r+");
+  readSync(file, byte, 0, 1, position);
+  byte[0]! ^= 1 << (position % 8);
+  writeSync(file, byte, 0, 1, position);
+  closeSync(file);
+}
+
+/** Linux, with util-linux. */
+function canLimitMemory(): boolean {
+  try {
+    execFileSync("prlimit", ["--version"], { stdio: "ignore" });
+    return process.platform === "linux";
+  } catch {
+    return false;
+  }
+}
+
+/** Bytes that a process has reserved, used or not; undefined if it is gone. */
+function addressSpace(pid: number): number | undefined {
+  try {
+    const [, kilobytes] = /^VmSize:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
+function limitAddressSpace(pid: number, bytes: number | undefined): void {
+  try {
+    execFileSync("prlimit", ["--pid", `${pid}`, `--as=${bytes ?? "unlimited"}:`], { stdio: "ignore" });
+  } catch {
+    // it has ended meanwhile
+  }
 }

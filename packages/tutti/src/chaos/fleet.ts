@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { JsonCommand } from "./json-command.ts";
 import { Link, type LinkOptions } from "./link.ts";
 
@@ -15,12 +18,16 @@ export interface FleetOptions {
   readonly retrySeconds: number;
 }
 
+const faultyEngine = new URL("../../dist/chaos/faulty-engine.js", import.meta.url).href;
+
 /** Worker processes, each with a link of its own. Those that die are started again while the run goes on. */
 export class Fleet {
   /** Ends that no fault of ours explains by itself. */
   readonly ends: WorkerEnd[] = [];
   readonly #options: FleetOptions;
   readonly #places = new Set<Place>();
+  readonly #orders = mkdtempSync(join(tmpdir(), "tutti-faults-"));
+  #opened = 0;
   #isClosing = false;
 
   constructor(options: FleetOptions) {
@@ -34,7 +41,7 @@ export class Fleet {
   async add(): Promise<void> {
     const link = await Link.open(this.#options.link);
     if (this.#isClosing) return link.close();
-    const place = new Place(link, () => this.#start(place));
+    const place = new Place(link, join(this.#orders, `${++this.#opened}`), () => this.#start(place));
     this.#places.add(place);
     place.start();
   }
@@ -59,11 +66,18 @@ export class Fleet {
     await Promise.all(places.map(({ command }) => command?.ended));
     clearTimeout(timer);
     await Promise.all(places.map(({ link }) => link.close()));
+    rmSync(this.#orders, { recursive: true, force: true });
     return killed;
   }
 
   #start(place: Place): JsonCommand {
-    const { env, retrySeconds } = this.#options;
+    const { retrySeconds } = this.#options;
+    const env = {
+      ...this.#options.env,
+      ORT_DISABLE_TELEMETRY: "1", // before anything loads the engine
+      TUTTI_ENGINE_FAULT: place.orders,
+      NODE_OPTIONS: `${this.#options.env.NODE_OPTIONS ?? ""} --import ${faultyEngine}`,
+    };
     let error: { readonly code: string; readonly message: string } | undefined;
     const command = new JsonCommand(["worker", place.link.url, "--retry", `${retrySeconds}`], env, (line) => {
       if (line.type === "error" && "code" in line && "message" in line)
@@ -76,7 +90,10 @@ export class Fleet {
         return;
       }
       if (status === 0) return; // told that the run is over
-      if (signal !== "SIGKILL")
+      const isExpected = place.isDoomed || signal === "SIGKILL";
+      place.isDoomed = false;
+      rmSync(place.orders, { force: true });
+      if (!isExpected)
         this.ends.push({ reason: error?.code ?? signal ?? `exit status ${status}`, message: error?.message ?? stderr });
       if (!this.#isClosing) place.start();
     });
@@ -89,11 +106,22 @@ export class Place {
   readonly link: Link;
   command: JsonCommand | undefined;
   isLeaving = false;
+  /** A fault may have made its process end by itself. */
+  isDoomed = false;
+  /** What its engine does next, once: see faulty-engine.ts. */
+  readonly orders: string;
   readonly #run: () => JsonCommand;
 
-  constructor(link: Link, run: () => JsonCommand) {
+  constructor(link: Link, orders: string, run: () => JsonCommand) {
     this.link = link;
+    this.orders = orders;
     this.#run = run;
+  }
+
+  /** Makes one lane's engine fail, go on for ever, or take all memory there is, when it runs next. */
+  order(fault: "error" | "loop" | "memory"): void {
+    this.isDoomed ||= fault !== "error";
+    writeFileSync(this.orders, fault);
   }
 
   start(): void {

@@ -70,6 +70,21 @@ export class JsonCommand {
     this.#child.kill("SIGINT");
   }
 
+  /** Lets it run in one of `factor` slices of time only. The function returned ends that. */
+  slowDown(factor: number): () => void {
+    const sliceMs = 8;
+    let slice = 0;
+    const timer = setInterval(() => {
+      if (!this.#isSuspended) this.#child.kill(slice++ % factor === 0 ? "SIGCONT" : "SIGSTOP");
+    }, sliceMs);
+    const end = (): void => {
+      clearInterval(timer);
+      if (!this.#isSuspended) this.#child.kill("SIGCONT");
+    };
+    void this.ended.then(() => clearInterval(timer));
+    return end;
+  }
+
   /** Stops it in the middle of whatever it does, as a debugger or a sleeping machine would. */
   suspend(): void {
     this.#isSuspended = true;

@@ -25,6 +25,11 @@ export class SupervisedCoordinator {
   #command: JsonCommand;
   #port: number | undefined;
   #wasKilled = false;
+  #isOutOfRoom = false;
+  /** There was no room at some time of this generation. */
+  #wasOutOfRoom = false;
+  /** Done to its files before the next generation starts. */
+  #meanwhile: () => void = () => {};
   #isAbandoned = false;
   #settle: { resolve(done: DoneEvent): void; reject(error: unknown): void } = { resolve() {}, reject() {} };
 
@@ -46,9 +51,22 @@ export class SupervisedCoordinator {
     return this.#command.isSuspended;
   }
 
-  kill(): void {
+  /** @param meanwhile done to its files before the next generation starts. */
+  kill(meanwhile: () => void = () => {}): void {
     this.#wasKilled = true;
+    this.#meanwhile = meanwhile;
     this.#command.kill();
+  }
+
+  /** The living generation may yet end because there was no room. */
+  get wasOutOfRoom(): boolean {
+    return this.#wasOutOfRoom;
+  }
+
+  /** While its disk is full it may end for want of room, and is started again and again. */
+  set isOutOfRoom(is: boolean) {
+    this.#isOutOfRoom = is;
+    this.#wasOutOfRoom ||= is;
   }
 
   /** Stops the process; the function returned lets it go on, if it still lives. */
@@ -75,6 +93,7 @@ export class SupervisedCoordinator {
     const events: RunEvent[] = [];
     this.generations.push(events);
     this.#wasKilled = false;
+    this.#wasOutOfRoom = this.#isOutOfRoom;
     const args = ["coordinator", runFile, "--port", "0", "--out", out, "--resume", ...set.flatMap((s) => ["--set", s])];
     if (exchange !== undefined) args.push("--exchange", exchange);
     const command = new JsonCommand(args, env, (line) => {
@@ -94,7 +113,12 @@ export class SupervisedCoordinator {
       } else if (this.#isAbandoned) {
         this.#settle.reject(new TuttiError("INTERRUPTED", "the coordinator was abandoned"));
       } else if (this.#wasKilled && signal === "SIGKILL") {
+        this.#meanwhile();
         this.#command = this.#start();
+      } else if (this.#wasOutOfRoom) {
+        setTimeout(() => {
+          if (!this.#isAbandoned) this.#command = this.#start();
+        }, 300);
       } else {
         this.#settle.reject(
           new TuttiError(

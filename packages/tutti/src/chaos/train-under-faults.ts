@@ -1,8 +1,10 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Exchange } from "@tutti/coordinator";
 import { TuttiError } from "@tutti/core/errors";
 import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import { Dice } from "./dice.ts";
-import { deck, type FaultKind, inflict, type Scene } from "./faults.ts";
+import { deck, type FaultKind, inflict, possibleFaults, type Scene, type SmallDisk } from "./faults.ts";
 import { Fleet, type WorkerEnd } from "./fleet.ts";
 import { JsonCommand } from "./json-command.ts";
 import { SupervisedCoordinator } from "./supervised-coordinator.ts";
@@ -18,6 +20,8 @@ export interface ChaosOptions {
   readonly seed: number;
   readonly workers: number;
   readonly kinds: readonly FaultKind[];
+  /** The disk that `out` is on, to be filled; without one it is never full. */
+  readonly disk?: SmallDisk;
   /** No more faults than this. */
   readonly maxFaults?: number;
   /** Ends the run, as Ctrl-C does, after this long. */
@@ -84,6 +88,7 @@ class Chaos {
   readonly #dice: Dice;
   readonly #scene: Scene;
   readonly #faults: FaultRecord[] = [];
+  readonly #kinds: readonly FaultKind[];
   readonly #rivals = new Set<Promise<void>>();
   readonly #lasting = new Set<Lasting>();
   #deck: FaultKind[] = [];
@@ -115,7 +120,10 @@ class Chaos {
       retrySeconds,
       link: { coordinatorPort: () => coordinator.port, onBytes: (count) => this.#bytes(count) },
     });
-    this.#scene = { coordinator, fleet, workers: options.workers, rival: () => this.#rival() };
+    const { workers, out, disk } = options;
+    const newestCheckpoint = (): string | undefined => newestIn(join(out, "checkpoints"));
+    this.#scene = { coordinator, fleet, workers, disk, newestCheckpoint, rival: () => this.#rival() };
+    this.#kinds = possibleFaults(options.kinds, disk);
   }
 
   async run(): Promise<ChaosResult> {
@@ -196,9 +204,9 @@ class Chaos {
 
   #strike(): void {
     this.#next = undefined;
-    const { kinds, maxFaults = Number.POSITIVE_INFINITY, onFault } = this.#options;
+    const { maxFaults = Number.POSITIVE_INFINITY, onFault } = this.#options;
     if (this.#isEnding || this.#faults.length >= maxFaults) return;
-    if (this.#deck.length === 0) this.#deck = deck(this.#dice, kinds);
+    if (this.#deck.length === 0) this.#deck = deck(this.#dice, this.#kinds);
     const kind = this.#deck.shift()!;
     const inflicted = this.#isPossible(kind) ? inflict(kind, this.#scene, this.#dice) : undefined;
     if (inflicted === undefined) {
@@ -220,8 +228,9 @@ class Chaos {
   #isPossible(kind: FaultKind): boolean {
     const { coordinator } = this.#scene;
     if (coordinator.isSuspended) return false;
-    if (kind === "second coordinator on the directory") return coordinator.port !== undefined;
-    return kind !== "coordinator killed" || this.#rivals.size === 0;
+    if (kind === "second coordinator on the directory")
+      return coordinator.port !== undefined && !coordinator.wasOutOfRoom;
+    return !(kind.startsWith("coordinator killed") || kind === "disk full") || this.#rivals.size === 0;
   }
 
   #goesOn(lasts: { readonly steps: number } | { readonly ms: number }, lift: () => void): void {
@@ -291,5 +300,15 @@ class Chaos {
       `no step was committed for ${Math.round(silentMs / 1000)} s ${after} at step ${this.#step}; the coordinator's last events: ${this.#lastEvents.join(" ")}`,
       { seed: this.#options.seed, faults: this.#faults },
     );
+  }
+}
+
+function newestIn(checkpoints: string): string | undefined {
+  try {
+    const names = readdirSync(checkpoints).filter((name) => /^step-\d+\.safetensors$/.test(name));
+    const newest = names.sort().at(-1);
+    return newest && join(checkpoints, newest);
+  } catch {
+    return undefined; // there is no folder yet
   }
 }
