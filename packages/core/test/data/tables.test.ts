@@ -151,7 +151,9 @@ test("what does not fit into memory is kept in a file, and gives the same rows",
   const onDisk = await data
     .csv("many.csv", { columns: declared })
     .open({ baseDirectory: folder, memoryBytes: 600_000 });
-  expect(onDisk.read([0], { w: new Uint8Array(4) })).toBeInstanceOf(Promise); // and not undefined, as in memory
+  const reading = onDisk.read([0], { w: new Uint8Array(4) });
+  expect(reading).toBeInstanceOf(Promise); // and not undefined, as in memory
+  await reading;
   await onDisk.close();
 });
 
