@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { afterAll, expect, test } from "vitest";
-import { data, defineRun, nn, optim, type RunDefinition, type TrainOptions, train } from "../src/index.ts";
+import { data, defineRun, nn, optim, predict, type RunDefinition, type TrainOptions, train } from "../src/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tutti-table-runs-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -76,6 +76,22 @@ test("the checkpoint holds the statistics of the training rows and the words", a
   expect(known.x!.offset![1]).toBe(mean);
   const sorted = second.toSorted((a, b) => a - b);
   expect(known.x!.fill![1]).toBe((sorted[74]! + sorted[75]!) / 2);
+});
+
+test("predict takes words, raw values and NaN, and says which word a model does not know", async () => {
+  const out = join(folder, "predict");
+  await train(definitionOf(data.csv("all.csv", { columns })), { baseDirectory: folder, out });
+  const x = Float32Array.of(5, 7, Number.NaN, 7, 80, Number.NaN);
+  const { prediction: byWord } = await predict(out, { x, word: ["red", "blue", "green"] });
+  const { prediction: byPlace } = await predict(join(out, "model.onnx"), { x, word: Int32Array.of(2, 0, 1) });
+  expect(byWord).toEqual(byPlace);
+  expect(byWord!.values.every(Number.isFinite)).toBe(true);
+  await expect(predict(out, { x, word: ["red", "mauve", "green"] })).rejects.toThrow(
+    'column "word", sample 2: expected one of "blue", "green", "red", found "mauve": leave the sample out, or train with a word',
+  );
+  await expect(predict(out, { x: ["1"], word: ["red"] })).rejects.toThrow(
+    'column "x": expected a typed array, found a list; it has no categories',
+  );
 });
 
 test("a label without a place, and a row that makes the loss infinite, are named by file and row", async () => {

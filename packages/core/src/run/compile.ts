@@ -299,9 +299,18 @@ function recordOf(
 
 /** What whoever runs the model must know of its columns: the words that categories count, and what the graph does to raw values. */
 function columnFacts({ table, columns }: Dataset, preparation: Preparation): PlainObject {
-  const facts = Object.entries(table?.columns ?? {}).map(([name, { categories }]) => {
+  const facts = Object.entries(table?.columns ?? {}).map(([name, { categories, unknown }]) => {
     const { dtype, shape } = columns[name]!;
-    return [name, { dtype, shape, ...(categories && { categories }), ...preparation[name] }] as const;
+    return [
+      name,
+      {
+        dtype,
+        shape,
+        ...(categories && { categories }),
+        ...(unknown !== undefined && { unknown }),
+        ...preparation[name],
+      },
+    ] as const;
   });
   return JSON.parse(JSON.stringify(Object.fromEntries(facts)));
 }

@@ -2,8 +2,11 @@ import type { PlainTensor } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { DType, OnnxValueInfo, TypedValues } from "@tutti/core/graph";
 
-/** Columns to predict from, by name: row-major values, the samples one after another. `bool` columns hold 0 and 1 in a Uint8Array. */
-export type PredictColumns = Readonly<Record<string, TypedValues>>;
+/**
+ * Columns to predict from, by name: row-major values, the samples one after another. `bool` columns hold 0 and 1 in a
+ * Uint8Array, float columns NaN for what is missing; a category is the words themselves or their places.
+ */
+export type PredictColumns = Readonly<Record<string, TypedValues | readonly string[]>>;
 
 const arrays: Readonly<Record<DType, new (elements: number) => TypedValues>> = {
   float32: Float32Array,
@@ -22,10 +25,10 @@ export class Feeds {
   /** Samples that every column has. */
   readonly samples: number;
   readonly #inputs: readonly SampledInput[];
-  readonly #columns: PredictColumns;
+  readonly #columns: Readonly<Record<string, TypedValues>>;
 
   /** Throws DATA_INVALID for columns that are missing, unknown, of another type or of different lengths. */
-  constructor(inputs: readonly OnnxValueInfo[], columns: PredictColumns) {
+  constructor(inputs: readonly OnnxValueInfo[], columns: Readonly<Record<string, TypedValues>>) {
     this.#inputs = inputs.map(sampledInput);
     this.#columns = columns;
     const names = this.#inputs.map(({ name }) => name);

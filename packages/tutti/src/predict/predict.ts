@@ -6,6 +6,7 @@ import { TuttiError } from "@tutti/core/errors";
 import { type OnnxValueInfo, readOnnx } from "@tutti/core/graph";
 import { checkpointModel } from "./checkpoint-model.ts";
 import { Feeds, JoinedOutput, type PredictColumns } from "./columns.ts";
+import { type Categories, categoriesIn, withoutWords } from "./words.ts";
 
 export interface PredictOptions {
   /** Samples that are computed at once; 256 by default. */
@@ -44,8 +45,8 @@ export async function openModel(path: string, { checkpoint = "last" }: OpenOptio
   const model = path.endsWith(".onnx")
     ? await readFile(path)
     : checkpointModel(await readCheckpoint(await checkpointAt(path, checkpoint))).model;
-  const { inputs } = readOnnx(model);
-  return new OpenPredictor(inputs, await openPlainModel(model, path));
+  const { inputs, metadata } = readOnnx(model);
+  return new OpenPredictor(inputs, categoriesIn(metadata), await openPlainModel(model, path));
 }
 
 /**
@@ -68,17 +69,19 @@ export async function predict(
 
 class OpenPredictor implements Predictor {
   readonly inputs: readonly OnnxValueInfo[];
+  readonly #categories: ReadonlyMap<string, Categories>;
   readonly #model: PlainModel;
 
-  constructor(inputs: readonly OnnxValueInfo[], model: PlainModel) {
+  constructor(inputs: readonly OnnxValueInfo[], categories: ReadonlyMap<string, Categories>, model: PlainModel) {
     this.inputs = inputs;
+    this.#categories = categories;
     this.#model = model;
   }
 
   async predict(columns: PredictColumns, { batchSize = 256, signal }: PredictOptions = {}): Promise<Predictions> {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1)
       throw new TuttiError("BAD_OPTION", `batchSize: expected a whole number from 1, found ${batchSize}`);
-    const feeds = new Feeds(this.inputs, columns);
+    const feeds = new Feeds(this.inputs, withoutWords(columns, this.#categories));
     const outputs = new Map<string, JoinedOutput>();
     for (let first = 0; first < feeds.samples; first += batchSize) {
       signal?.throwIfAborted();
