@@ -83,6 +83,19 @@ test("makes a token of its own when none is given, and gives --lanes and --adver
   expect(ssh.calls()[0]).toMatch(/ worker ws:\/\/localhost:\d+ --lanes 2 /);
 });
 
+test("has workers on hosts listen for each other where they are to exchange sums", async () => {
+  const ssh = localSsh();
+  const training = new TuttiProcess(
+    [...coordinator("a,b"), "--min-workers", "2", "--exchange", "mesh", "--set", "epochs=2"],
+    {
+      env: { PATH: ssh.path },
+    },
+  );
+  await training.event("notice", ({ message }) => message === "workers exchange sums directly");
+  expect(await training.end(), training.stderr).toBe(0);
+  for (const call of ssh.calls()) expect(call).toContain(" --json --peer-host 0.0.0.0 --token-file -");
+});
+
 test("a host that cannot be reached ends the run with what SSH said", async () => {
   const ssh = localSsh();
   const { status, stderr, orphans } = await tutti(coordinator("a,down"), { env: { PATH: ssh.path } });

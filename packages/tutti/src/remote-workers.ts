@@ -20,6 +20,8 @@ export interface RemoteWorkersOptions {
   /** Of the coordinator, as the hosts reach it. */
   readonly url: string;
   readonly token: string | undefined;
+  /** Workers are to reach each other: they listen on all addresses, for those who know the run's key. */
+  readonly reachEachOther: boolean;
   readonly log: (line: string) => void;
   /** True once the run has ended, when workers end by themselves. */
   readonly isOver: () => boolean;
@@ -99,9 +101,14 @@ export class RemoteWorkers {
 
   /** Runs one worker to its end, and says why it ended. */
   #work(host: string): Promise<{ readonly why: string; readonly isDrained: boolean }> {
-    const { hosts, url, token, log } = this.#options;
+    const { hosts, url, token, reachEachOther, log } = this.#options;
     const { command = "npx tutti", lanes = 1 } = hosts;
-    const worker = `${command} worker ${url} --lanes ${lanes} --json${token === undefined ? "" : " --token-file -"}`;
+    const how = [
+      ...["--lanes", `${lanes}`, "--json"],
+      ...(reachEachOther ? ["--peer-host", "0.0.0.0"] : []),
+      ...(token === undefined ? [] : ["--token-file", "-"]),
+    ];
+    const worker = `${command} worker ${url} ${how.join(" ")}`;
     const child = spawn("ssh", [...sshOptions, "--", host, worker], { stdio: ["pipe", "pipe", "pipe"] });
     this.#children.add(child);
     child.stdin.on("error", () => {}); // it ended before it read the token: its exit tells

@@ -183,7 +183,7 @@ async function runTraining(
       closing.push(() => server.close());
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
       if (options.hosts !== undefined)
-        closing.push(remoteWorkers(options.hosts, server, listen.token, coordinator, log));
+        closing.push(remoteWorkers(options.hosts, server, listen.token, options.exchange ?? "star", coordinator, log));
     }
     if (workers > 0) {
       const { places, remove } = await localPlaces(prepared.placed);
@@ -220,6 +220,7 @@ function remoteWorkers(
   hosts: RemoteHosts,
   server: Server,
   token: string | undefined,
+  exchange: Exchange,
   coordinator: Coordinator,
   log: (line: string) => void,
 ): () => Promise<void> {
@@ -229,6 +230,7 @@ function remoteWorkers(
     hosts,
     url: `${url.protocol}//${url.host}`,
     token,
+    reachEachOther: exchange !== "star",
     log,
     isOver: () => coordinator.isOver,
     failed: (error) => coordinator.fail(error),
