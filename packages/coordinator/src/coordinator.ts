@@ -22,11 +22,11 @@ import { Reception } from "./reception.ts";
 import { runDone, runStarted } from "./run-events.ts";
 import { RunLedger } from "./run-ledger.ts";
 import { RunTrace } from "./run-trace.ts";
+import { coordinatorStatus, stepTimes } from "./status.ts";
 import { Steering } from "./steering.ts";
 import type { PreparedBatch, TrainingRun } from "./training-run.ts";
 import { type StepParts, TrainingStep } from "./training-step.ts";
 import { type Validation, Validator } from "./validator.ts";
-import { stepTimes, workerStatus } from "./worker-status.ts";
 
 /**
  * Trains a run with whatever workers connect. Transport, clock and lanes are given to it, so the same code runs over
@@ -243,13 +243,7 @@ export class Coordinator {
 
   /** What is known of the run besides its events. */
   get status(): CoordinatorStatus {
-    const { state } = this.#life;
-    const isPaused = this.#steering.isPaused && (state === "waiting" || state === "training");
-    return {
-      state: isPaused ? "paused" : state,
-      workers: this.#membership.all.map(workerStatus),
-      ledger: { ...this.#ledger },
-    };
+    return coordinatorStatus(this.#life.state, this.#steering.isPaused, this.#membership.all, this.#ledger);
   }
 
   /** Where the time of the last committed step went by worker; null before the first. */

@@ -1,8 +1,23 @@
-import type { StepTimes, WorkerStatus } from "@tutti/core/events";
+import type { CoordinatorStatus, Ledger, StepTimes, WorkerStatus } from "@tutti/core/events";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { Member } from "./member.ts";
 
+/** What a coordinator knows of its run, copied. */
+export function coordinatorStatus(
+  life: Lifecycle["state"],
+  isPaused: boolean,
+  members: readonly Member[],
+  ledger: Ledger,
+): CoordinatorStatus {
+  return {
+    state: isPaused && (life === "waiting" || life === "training") ? "paused" : life,
+    workers: members.map(workerStatus),
+    ledger: { ...ledger },
+  };
+}
+
 /** A member as others are shown it. */
-export function workerStatus(member: Member): WorkerStatus {
+function workerStatus(member: Member): WorkerStatus {
   const { id, host, lanes, shardsPerSecond, roundTripMs, silence, leasesAnswered } = member;
   return {
     id,
