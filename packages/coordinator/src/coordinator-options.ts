@@ -49,6 +49,8 @@ export interface CoordinatorOptions {
   readonly minWorkers?: number;
   /** Workers that compute at the same time; further ones wait for a place. No limit by default. */
   readonly maxWorkers?: number;
+  /** "mixed" lets workers in whose arithmetic is not the run's, and says so: the result then depends on who computed what. */
+  readonly numerics?: "same" | "mixed";
   /** Share of nodes, 0 to 1, that two workers compute before they are merged. */
   readonly auditShare?: number;
   /** How workers' sums meet: here, or directly between workers where they can reach each other. "star" by default. */

@@ -148,6 +148,7 @@ export class Coordinator {
       inlineBytes: this.#inlineBytes,
       maxWorkers: options.maxWorkers ?? Number.POSITIVE_INFINITY,
       numericClass: start.numericClass,
+      isMixed: options.numerics === "mixed",
       mesh: this.#mesh,
       active: () => this.#membership.active,
       isTraced: trace !== undefined,

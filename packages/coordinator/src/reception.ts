@@ -14,7 +14,9 @@ export interface ReceptionParts {
   /** Workers that compute at the same time; further ones wait for a place. */
   readonly maxWorkers: number;
   readonly numericClass: string | undefined;
-  readonly mesh: Mesh;
+  /** Workers of other arithmetic are let in, aloud. */
+  readonly isMixed: boolean;
+  readonly mesh: Pick<Mesh, "isOffered" | "key" | "welcomed">;
   readonly active: () => readonly Member[];
   readonly emit: (event: RunEvent) => void;
   /** Workers are to tell what they do when. */
@@ -83,9 +85,14 @@ export class Reception {
     const pinned = this.#numericClass ?? numericClass;
     this.#numericClass = pinned;
     if (pinned !== numericClass) {
-      const reason = `its arithmetic differs (numeric class ${numericClass.slice(0, 12)}; the run is pinned to ${pinned.slice(0, 12)}): use machines of one CPU family with the same engine version`;
-      this.#refuse(member, "NUMERIC_CLASS", reason);
-      return;
+      const differs = `its arithmetic differs (numeric class ${numericClass.slice(0, 12)}; the run is pinned to ${pinned.slice(0, 12)})`;
+      if (!this.#parts.isMixed) {
+        const reason = `${differs}: use machines of one CPU family with the same engine version`;
+        this.#refuse(member, "NUMERIC_CLASS", reason);
+        return;
+      }
+      const message = `worker ${id} on ${host} is let in by --numerics mixed, though ${differs}: the result depends on who computes what, and is not that of another run`;
+      this.#parts.emit({ type: "notice", message });
     }
     if (this.#parts.active().length >= this.#parts.maxWorkers) {
       this.#waiting.push(member);

@@ -52,6 +52,8 @@ export interface TrainOptions {
   readonly minWorkers?: number;
   /** Workers that compute at the same time; further ones wait for a place. */
   readonly maxWorkers?: number;
+  /** "mixed" lets workers in whose arithmetic is not the run's: the promise of same bits is off. */
+  readonly numerics?: "same" | "mixed";
   /**
    * How workers' sums meet: at the coordinator ("star", the default), directly between workers ("mesh") where they can reach
    * each other, or whichever of the two proves quicker ("auto"). The bits are the same.
@@ -151,6 +153,7 @@ async function runTraining(
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
         ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
+        numerics: options.numerics ?? "same",
         ...(options.maxWorkers === undefined ? {} : { maxWorkers: options.maxWorkers }),
         auditShare: options.audit ?? 0,
         exchange: options.exchange ?? "star",

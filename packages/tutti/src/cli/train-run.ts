@@ -52,6 +52,7 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     out: args.out ?? join("runs", basename(args.run, extname(args.run))),
     resume: args.resume,
     allowChanges: args.allowChanges,
+    numerics: args.numerics,
     ...(args.maxWorkers === undefined ? {} : { maxWorkers: args.maxWorkers }),
     ...(args.dataMemory === undefined ? {} : { dataMemoryBytes: args.dataMemory * 2 ** 20 }),
     exchange: args.exchange,

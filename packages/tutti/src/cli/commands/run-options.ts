@@ -33,6 +33,13 @@ export function withRunOptions<T>(command: Argv<T>) {
       requiresArg: true,
       describe: "Workers that compute at the same time; further ones wait for a place",
     })
+    .option("numerics", {
+      choices: ["same", "mixed"] as const,
+      requiresArg: true,
+      default: "same" as const,
+      describe:
+        "Refuse workers that round differently from the run's first, or let them in and lose the promise of same bits",
+    })
     .option("data-memory", {
       coerce: wholeNumber("data-memory", 0),
       requiresArg: true,
@@ -88,6 +95,7 @@ export interface RunArguments {
   readonly resume: boolean;
   readonly allowChanges: boolean;
   readonly maxWorkers: number | undefined;
+  readonly numerics: "same" | "mixed";
   /** MiB. */
   readonly dataMemory: number | undefined;
   readonly audit: number | undefined;
