@@ -1,11 +1,9 @@
 import { readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { saveDataset } from "@tutti/core/data";
 import { expect, onTestFinished, test } from "vitest";
 import { Link } from "../../packages/tutti/src/chaos/index.ts";
 import { tutti } from "../cli/command.ts";
-import wide from "../fixtures/wide.ts";
 import { childrenOf, type Result, resultOf, TuttiProcess, temporaryFolder, trained } from "./tutti-process.ts";
 
 const run = "test/fixtures/wide.ts";
@@ -60,12 +58,17 @@ test("gives the same bits when a worker that reads for itself is killed on the w
 
 /** The run's two data sets as files. */
 async function dataFiles(): Promise<{ train: string; validation: string }> {
-  const folder = temporaryFolder();
-  const files = { train: join(folder, "train.safetensors"), validation: join(folder, "validation.safetensors") };
-  await saveDataset(await wide.sources.train.open({ baseDirectory: folder }), files.train);
-  await saveDataset(await wide.sources.validation!.open({ baseDirectory: folder }), files.validation);
-  return files;
+  const folder = join(temporaryFolder(), "data");
+  const { status, stderr } = await tutti(["data", run, "--rows", "0", "--write", folder]);
+  expect(status, stderr).toBe(0);
+  return { train: join(folder, "train.safetensors"), validation: join(folder, "validation.safetensors") };
 }
+
+test("lets workers read a split table with categories and missing cells", async () => {
+  const args = ["examples/penguins.ts", "--set", "epochs=2", "--workers", "1"];
+  const own = await trained([...args, "--out", temporaryFolder()]);
+  expect(await trained([...args, ...placed, "--out", temporaryFolder()])).toEqual(own);
+});
 
 /** A coordinator for one worker, and how many bytes go to and fro by the given address. */
 async function coordinator(

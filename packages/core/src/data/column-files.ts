@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { TuttiError } from "../errors/index.ts";
-import type { ColumnType } from "./column.ts";
+import { type ColumnType, shownType } from "./column.ts";
 import { type DataFile, openDataFile } from "./file.ts";
 import type { FileColumn, FilePart } from "./file-dataset.ts";
 
@@ -34,10 +34,10 @@ export async function openStart(file: DataFile, mostBytes: number): Promise<Star
 export function joinParts(name: string, parts: readonly ColumnPart[]): FileColumn {
   const [first] = parts;
   for (const { file, type } of parts) {
-    if (shown(type) === shown(first!.type)) continue;
+    if (shownType(type) === shownType(first!.type)) continue;
     throw new TuttiError(
       "DATA_INVALID",
-      `${file}: column "${name}": expected ${shown(first!.type)} a row as in ${first!.file}, found ${shown(type)}`,
+      `${file}: column "${name}": expected ${shownType(first!.type)} a row as in ${first!.file}, found ${shownType(type)}`,
       { file, column: name },
     );
   }
@@ -60,8 +60,4 @@ export function commonRows(columns: Readonly<Record<string, FileColumn>>): numbe
     );
   }
   return first!.rows;
-}
-
-function shown({ dtype, shape }: ColumnType): string {
-  return `${dtype} [${shape.join(", ")}]`;
 }

@@ -112,6 +112,11 @@ export function writeScalar(view: DataView, byteOffset: number, dtype: ColumnDTy
   }
 }
 
+/** A type for a message: "float32 [2, 3]". */
+export function shownType({ dtype, shape }: ColumnType): string {
+  return `${dtype} [${shape.join(", ")}]`;
+}
+
 /** A value for a message. */
 export function shownValue(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);

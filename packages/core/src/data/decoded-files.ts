@@ -1,14 +1,13 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { headerEnd } from "../checkpoint/safetensors.ts";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import type { ColumnType } from "./column.ts";
 import { openStart } from "./column-files.ts";
 import type { Dataset } from "./dataset.ts";
 import { type DataFile, dataFile } from "./file.ts";
 import type { FoundFiles } from "./labelled-files.ts";
-import { safetensors } from "./safetensors.ts";
+import { readHeader, safetensors } from "./safetensors.ts";
 import { saveDataset } from "./save.ts";
 import type { OpenContext, PlainData } from "./source.ts";
 import { RowSpool } from "./spool.ts";
@@ -103,23 +102,14 @@ async function keyOf({ settings }: Decoding, { files }: FoundFiles, labels: Int3
 /** What a cache was made from; undefined where there is none that can be used. */
 async function cachedKey(file: DataFile): Promise<string | undefined> {
   try {
-    const { open, fileBytes, start } = await openStart(file, 8);
+    const start = await openStart(file, 8);
     try {
-      const text = new Uint8Array(headerEnd(start, fileBytes, file.given) - 8);
-      await open.read(text, { position: 8 });
-      const { __metadata__: metadata } = JSON.parse(new TextDecoder().decode(text)) as Record<
-        string,
-        Record<string, string>
-      >;
-      return metadata?.[keyName];
+      return (await readHeader(file, start)).metadata[keyName];
     } finally {
-      await open.close();
+      await start.open.close();
     }
   } catch (error) {
-    const isNone = isTuttiError(error)
-      ? error.code === "DATA_MISSING" || error.code === "CHECKPOINT_INVALID"
-      : error instanceof SyntaxError;
-    if (isNone) return undefined;
+    if (isTuttiError(error) && (error.code === "DATA_MISSING" || error.code === "CHECKPOINT_INVALID")) return undefined;
     throw error;
   }
 }

@@ -112,8 +112,20 @@ async function openImages(from: LabelledFiles, options: Checked, context: OpenCo
   return decodedDataset(await imageDecoding(options), found, labels, options.cache, context);
 }
 
+async function loadSharp() {
+  try {
+    return (await import("sharp")).default;
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    throw new TuttiError(
+      "DATA_INVALID",
+      `data.images needs the package sharp, which does not load on this machine (${reason}): reinstall with optional dependencies, or decode the images elsewhere into a .safetensors file`,
+    );
+  }
+}
+
 async function imageDecoding(options: Checked): Promise<Decoding> {
-  const { default: sharp } = await import("sharp");
+  const sharp = await loadSharp();
   const { size, fit, channels, layout } = options;
   const typeOf = ([height, width]: readonly [number, number]): ColumnType => ({
     dtype: "uint8",

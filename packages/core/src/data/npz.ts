@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { Entry, ZipFile } from "yauzl";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
-import { bytesPerSample, type ColumnType } from "./column.ts";
+import { bytesPerSample, type ColumnType, shownType } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
 import { type DataFile, openDataFile } from "./file.ts";
 import { checkFileNames, type FileNames, findFiles } from "./files.ts";
@@ -122,16 +122,12 @@ function checkHeaders(
   for (const [name, header] of headers) {
     if (header.rows !== rows)
       throw refuse(`column "${name}": expected ${rows} rows as in column "${first}", found ${header.rows}`);
-    const [found, expected] = [shown(header.type), types[name] && shown(types[name])];
+    const [found, expected] = [shownType(header.type), types[name] && shownType(types[name])];
     if (found !== expected)
       throw refuse(`column "${name}": expected ${expected ?? "none"} as in the first file, found ${found}`);
   }
   const missing = Object.keys(types).find((name) => !headers.has(name));
   if (missing !== undefined) throw refuse(`there is no array for column "${missing}", which the first file has`);
-}
-
-function shown({ dtype, shape }: ColumnType): string {
-  return `${dtype} [${shape.join(", ")}]`;
 }
 
 async function startOf(zip: ZipFile, entry: Entry, where: string): Promise<Uint8Array> {

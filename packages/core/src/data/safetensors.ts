@@ -70,10 +70,7 @@ async function partsOf(
   columns: Readonly<Record<string, string>> | undefined,
 ): Promise<Found> {
   try {
-    const end = headerEnd(start, fileBytes, file.given);
-    const text = new Uint8Array(end - 8);
-    await open.read(text, { position: 8 });
-    const { tensors } = decodeHeader(text, fileBytes - end, file.given);
+    const { end, tensors } = await readHeader(file, { open, fileBytes, start });
     return columnsWanted(
       file,
       tensors.map(({ name }) => name),
@@ -93,6 +90,14 @@ async function partsOf(
     const message = `${file.given}: no valid safetensors file: ${String(error.details.reason ?? error.message)}`;
     throw new TuttiError("DATA_INVALID", message, { ...file });
   }
+}
+
+/** Where the data begins and what it is. Throws CHECKPOINT_INVALID for what is no safetensors file. */
+export async function readHeader(file: DataFile, { open, fileBytes, start }: StartOfFile) {
+  const end = headerEnd(start, fileBytes, file.given);
+  const text = new Uint8Array(end - 8);
+  await open.read(text, { position: 8 });
+  return { end, ...decodeHeader(text, fileBytes - end, file.given) };
 }
 
 function otherTensors(file: DataFile, expected: readonly string[], found: Found): TuttiError {

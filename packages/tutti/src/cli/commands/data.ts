@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { wholeNumber } from "../option-values.ts";
+import { oneText, wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
 
 export function dataCommand(cli: Argv<{ json: boolean }>, output: Output): void {
@@ -22,6 +22,12 @@ export function dataCommand(cli: Argv<{ json: boolean }>, output: Output): void 
           default: "10",
           defaultDescription: "10",
           describe: "Problems to show; all are counted",
+        })
+        .option("write", {
+          coerce: oneText("write"),
+          requiresArg: true,
+          describe:
+            "Write train.safetensors and validation.safetensors here, for workers that read rows for themselves",
         })
         .option("set", {
           type: "string",

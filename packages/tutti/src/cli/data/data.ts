@@ -1,9 +1,12 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import {
   alignedCategories,
   type DataSource,
   type DataSurvey,
   type Dataset,
   prepareColumns,
+  saveDataset,
   surveyDataset,
 } from "@tutti/core/data";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
@@ -19,6 +22,8 @@ export interface DataArguments {
   readonly rows: number;
   /** Problems to show of each part. */
   readonly problems: number;
+  /** Folder to write the data sets to, as one file each. */
+  readonly write: string | undefined;
   readonly json: boolean;
 }
 
@@ -73,12 +78,25 @@ export async function showData(args: DataArguments, output: Output): Promise<voi
     };
     await show("train", train);
     if (validation !== null) await show("validation", validation);
+    if (args.write !== undefined && first === undefined) await writeParts(open, args.write, output);
   } finally {
     for (const dataset of open) await dataset.close();
   }
   if (first === undefined) return;
   const others = total === 1 ? "" : `${total} problems, the first: `;
   throw new TuttiError("DATA_INVALID", `${others}${first.message}`, { ...first.details, problems: total });
+}
+
+/** Writes what workers would read for themselves: training data, then validation data. */
+async function writeParts([train, validation]: readonly Dataset[], folder: string, output: Output): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const parts = { train, validation: validation && (await alignedCategories(train!, validation)) };
+  for (const [name, dataset] of Object.entries(parts)) {
+    if (dataset === undefined) continue;
+    const path = join(folder, `${name}.safetensors`);
+    await saveDataset(dataset, path);
+    output.log(`${path}: fingerprint ${dataset.fingerprint}`);
+  }
 }
 
 /** What would stop training before its first step, though every row is fine. */
