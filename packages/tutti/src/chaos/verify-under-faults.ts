@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Exchange } from "@tutti/coordinator";
 import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides } from "@tutti/core/run";
 import { count, duration } from "../cli/format.ts";
@@ -17,6 +18,8 @@ export interface VerifyUnderFaultsOptions {
   readonly set: readonly string[];
   readonly minutes: number;
   readonly seed: number;
+  /** Where sums meet. */
+  readonly exchange: Exchange;
   readonly json: boolean;
 }
 
@@ -30,7 +33,7 @@ const workers = 3;
  * INTERRUPTED.
  */
 export async function verifyUnderFaults(options: VerifyUnderFaultsOptions, output: Output): Promise<void> {
-  const { run, set, minutes, seed, json } = options;
+  const { run, set, minutes, seed, exchange, json } = options;
   const { definition: loaded, directory: baseDirectory } = await loadRunFile(run);
   const definition = applyOverrides(loaded, set);
   const interrupted = new AbortController();
@@ -43,7 +46,7 @@ export async function verifyUnderFaults(options: VerifyUnderFaultsOptions, outpu
     const results: { readonly result: ChaosResult; readonly out: string }[] = [];
     for (let leftMs = minutes * 60_000; leftMs > 0; leftMs = minutes * 60_000 - (performance.now() - startMs)) {
       const out = join(folder, `${results.length + 1}`);
-      const common = { runFile: run, set, out, workers, kinds: faultKinds, signal };
+      const common = { runFile: run, set, out, workers, kinds: faultKinds, exchange, signal };
       const result = await trainUnderFaults({
         ...common,
         seed: seed + results.length,

@@ -39,6 +39,12 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           defaultDescription: "none",
           describe: "Replace a plain value; repeatable",
         })
+        .option("exchange", {
+          choices: ["star", "mesh", "auto"] as const,
+          requiresArg: true,
+          default: "star" as const,
+          describe: "Where workers' sums meet, as for train",
+        })
         .option("chaos", {
           type: "boolean",
           default: false,
@@ -63,8 +69,8 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
     async (args) => {
       if (args.chaos) {
         const { verifyUnderFaults } = await import("../../chaos/verify-under-faults.ts");
-        const { run, set, minutes = 1, seed = Date.now() % 1_000_000, json } = args;
-        await verifyUnderFaults({ run, set, minutes, seed, json }, output);
+        const { run, set, minutes = 1, seed = Date.now() % 1_000_000, exchange, json } = args;
+        await verifyUnderFaults({ run, set, minutes, seed, exchange, json }, output);
         return;
       }
       const { verify } = await import("../verify/verify.ts");
@@ -74,6 +80,7 @@ export function verifyCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           set: args.set,
           workers: args.workers,
           lanes: args.lanes ?? 1,
+          exchange: args.exchange,
           steps: args.steps ?? 20,
           json: args.json,
         },

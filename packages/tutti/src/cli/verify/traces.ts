@@ -14,7 +14,7 @@ export interface Trace {
   readonly wallMs: number;
 }
 
-export type TraceOptions = Pick<TrainOptions, "baseDirectory" | "lanes" | "signal" | "log"> & {
+export type TraceOptions = Pick<TrainOptions, "baseDirectory" | "lanes" | "exchange" | "signal" | "log"> & {
   readonly workers: number;
   readonly maxSteps: number;
 };

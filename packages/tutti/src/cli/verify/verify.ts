@@ -1,3 +1,4 @@
+import type { Exchange } from "@tutti/coordinator";
 import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides, type RunDefinition } from "@tutti/core/run";
 import { loadRunFile } from "../../load-run.ts";
@@ -5,7 +6,14 @@ import { duration, table } from "../format.ts";
 import { onInterrupt } from "../interrupt.ts";
 import type { Output } from "../output.ts";
 import { compareShardings, mixesSamples, type ShardingComparison } from "./compare-shardings.ts";
-import { checkAllWorked, firstDifference, firstDifferingParameter, type Trace, trace } from "./traces.ts";
+import {
+  checkAllWorked,
+  firstDifference,
+  firstDifferingParameter,
+  type Trace,
+  type TraceOptions,
+  trace,
+} from "./traces.ts";
 
 export interface VerifyOptions {
   readonly run: string;
@@ -13,6 +21,8 @@ export interface VerifyOptions {
   /** Worker counts. */
   readonly workers: readonly number[];
   readonly lanes: number;
+  /** Where sums meet, with several workers. */
+  readonly exchange: Exchange;
   readonly steps: number;
   readonly json: boolean;
 }
@@ -22,7 +32,7 @@ export interface VerifyOptions {
  * Throws BITS_DIFFER, WORKER_IDLE, MIXES_SAMPLES.
  */
 export async function verify(options: VerifyOptions, output: Output): Promise<void> {
-  const { workers, lanes, steps, json } = options;
+  const { workers, lanes, exchange, steps, json } = options;
   const { definition: loaded, directory } = await loadRunFile(options.run);
   const definition = applyOverrides(loaded, options.set);
   const interrupted = new AbortController();
@@ -33,6 +43,7 @@ export async function verify(options: VerifyOptions, output: Output): Promise<vo
     const common = {
       baseDirectory: directory,
       lanes,
+      exchange,
       signal: interrupted.signal,
       log: (line: string) => output.log(line),
     };
@@ -93,7 +104,7 @@ function placesOf(scopes: readonly string[]): string {
 /** Trains both again up to the step, to see which parameter it was. */
 async function difference(
   definition: RunDefinition,
-  options: { baseDirectory: string; lanes: number; signal: AbortSignal; log: (line: string) => void; maxSteps: number },
+  options: Omit<TraceOptions, "workers">,
   a: number,
   b: number,
 ): Promise<TuttiError> {
