@@ -25,14 +25,14 @@ const { packageManager } = JSON.parse(readFileSync(new URL("../package.json", im
 const lock = createHash("sha256")
   .update(readFileSync(new URL("../pnpm-lock.yaml", import.meta.url)))
   .digest("hex");
-const withNodeMatrix = process.argv.includes("--all");
+const withAll = process.argv.includes("--all");
 const stamp = new URL("../node_modules/.tutti-installed", import.meta.url);
 const installed = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
-if (!installed.startsWith(lock) || (withNodeMatrix && !installed.endsWith("all"))) {
-  const filter = withNodeMatrix ? [] : ["--filter", "!@tutti/node-matrix"];
+if (!installed.startsWith(lock) || (withAll && !installed.endsWith("all"))) {
+  const filter = withAll ? [] : ["--filter", "!@tutti/node-matrix", "--filter", "!@tutti/reference"];
   const install = ["install", "--frozen-lockfile", "--reporter=append-only", ...filter];
   run("npx", ["-y", packageManager, ...install], { CI: "true" });
   mkdirSync(new URL("../node_modules/", import.meta.url), { recursive: true });
-  writeFileSync(stamp, withNodeMatrix ? `${lock} all` : lock);
+  writeFileSync(stamp, withAll ? `${lock} all` : lock);
 }
 run(process.execPath, ["scripts/build.mjs"]);

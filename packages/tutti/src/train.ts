@@ -22,6 +22,7 @@ import { freshStart, startFrom } from "./starting-point.ts";
 import { TraceFile } from "./trace-file.ts";
 import { Training, type TrainingHandle, type TrainResult } from "./training-handle.ts";
 
+/** Where and how to train: nothing of it changes a bit of the result, but `shards` and `maxSteps`. */
 export interface TrainOptions {
   /** Worker processes to start on this machine; 0 (the default without `listen`) computes in this process. */
   readonly workers?: number;

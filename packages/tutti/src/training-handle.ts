@@ -3,6 +3,7 @@ import type { DoneEvent, RunEvent } from "@tutti/core/events";
 import { type Observer, Observers } from "./observers.ts";
 import type { OutputPaths } from "./output-directory.ts";
 
+/** What a run leaves behind. */
 export interface TrainResult {
   readonly done: DoneEvent;
   /** Files written, when there is an output directory. */

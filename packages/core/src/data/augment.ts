@@ -6,6 +6,8 @@ import { isRecord } from "./source.ts";
  * Random changes of training samples, for `defineRun({ augment: { image: [augment.flip({ axis: 2 })] } })`: plain data. What
  * becomes of a sample depends on the seed, the epoch and the sample's position in it. Axes count from 0, the batch's not
  * counted: of images [channels, height, width], 1 is vertical and 2 horizontal.
+ *
+ * @namespace
  */
 export const augment = {
   /** Turns samples around along an axis, with a probability of ½ by default. Throws BAD_OPTION. */

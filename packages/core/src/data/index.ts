@@ -12,7 +12,11 @@ import { safetensors } from "./safetensors.ts";
 import { split } from "./split.ts";
 import { text } from "./text.ts";
 
-/** The data sources of a run file, and `data.split`, which makes two of one. */
+/**
+ * The data sources of a run file, and `data.split`, which makes two of one.
+ *
+ * @namespace
+ */
 export const data = {
   arrays,
   audio,

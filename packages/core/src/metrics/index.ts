@@ -2,7 +2,11 @@ import { accuracy, auc, confusionMatrix, f1, precision, recall, topK } from "./c
 import { mae, mse, r2, rmse } from "./regression.ts";
 import { mean, perplexity } from "./sums.ts";
 
-/** Metrics of a run file. */
+/**
+ * Metrics of a run file.
+ *
+ * @namespace
+ */
 export const metrics = {
   accuracy,
   topK,

@@ -18,7 +18,11 @@ import { residual } from "./residual.ts";
 import { sequential } from "./sequential.ts";
 import { transformerDecoderLayer, transformerEncoderLayer } from "./transformer.ts";
 
-/** Modules, losses and first values of a run file. */
+/**
+ * Modules, losses and first values of a run file.
+ *
+ * @namespace
+ */
 export const nn = {
   linear,
   conv1d,
@@ -60,6 +64,11 @@ export const nn = {
   klDiv,
   hinge,
   cosineEmbedding,
+  /**
+   * Schemes for first values, by PyTorch's formulas; modules take them as `init: { weight: nn.init.… }`.
+   *
+   * @namespace
+   */
   init,
 } as const;
 

@@ -42,43 +42,84 @@ export interface KaimingOptions {
   readonly gain?: number;
 }
 
-/** Schemes for first values, by PyTorch's formulas; modules take them as `init: { weight: nn.init.… }`. */
+/** All zero. */
+export function zeros(): Init {
+  return { kind: "zeros" };
+}
+
+/** All one. */
+export function ones(): Init {
+  return { kind: "ones" };
+}
+
+/** All the same number. */
+export function constant(value: number): Init {
+  return { kind: "constant", value };
+}
+
+/** Uniform in [low, high). */
+export function uniform(low = 0, high = 1): Init {
+  return { kind: "uniform", low, high };
+}
+
+/** Normal, of this mean and standard deviation. */
+export function normal(mean = 0, std = 1): Init {
+  return { kind: "normal", mean, std };
+}
+
+/** Normal, but only values in [low, high]. Throws BAD_OPTION if hardly any are. */
+export function truncatedNormal(mean = 0, std = 1, low = -2, high = 2): Init {
+  if (!(std > 0 && low < high && low < mean + 4 * std && high > mean - 4 * std)) {
+    throw new TuttiError(
+      "BAD_OPTION",
+      `init.truncatedNormal: expected low < high within 4 std of the mean, found ${low} … ${high}`,
+    );
+  }
+  return { kind: "truncatedNormal", mean, std, low, high };
+}
+
+/** Glorot and Bengio (2010): U(±gain·√(6/(in + out))). */
+export function xavierUniform(gain = 1): Init {
+  return { kind: "scaled", distribution: "uniform", fan: "average", gain };
+}
+
+/** Glorot and Bengio (2010): N(0, gain²·2/(in + out)). */
+export function xavierNormal(gain = 1): Init {
+  return { kind: "scaled", distribution: "normal", fan: "average", gain };
+}
+
+/** He et al. (2015): U(±gain·√(3/fan)). */
+export function kaimingUniform({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init {
+  return { kind: "scaled", distribution: "uniform", fan, gain };
+}
+
+/** He et al. (2015): N(0, gain²/fan). */
+export function kaimingNormal({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init {
+  return { kind: "scaled", distribution: "normal", fan, gain };
+}
+
+/** Saxe et al. (2013): orthonormal rows or columns, whichever are fewer, times gain; later axes count as columns. */
+export function orthogonal(gain = 1): Init {
+  return { kind: "orthogonal", gain };
+}
+
+/**
+ * Schemes for first values, by PyTorch's formulas; modules take them as `init: { weight: nn.init.… }`.
+ *
+ * @namespace
+ */
 export const init = {
-  zeros: (): Init => ({ kind: "zeros" }),
-  ones: (): Init => ({ kind: "ones" }),
-  constant: (value: number): Init => ({ kind: "constant", value }),
-  uniform: (low = 0, high = 1): Init => ({ kind: "uniform", low, high }),
-  normal: (mean = 0, std = 1): Init => ({ kind: "normal", mean, std }),
-  /** Normal, but only values in [low, high]. */
-  truncatedNormal: (mean = 0, std = 1, low = -2, high = 2): Init => {
-    if (!(std > 0 && low < high && low < mean + 4 * std && high > mean - 4 * std)) {
-      throw new TuttiError(
-        "BAD_OPTION",
-        `init.truncatedNormal: expected low < high within 4 std of the mean, found ${low} … ${high}`,
-      );
-    }
-    return { kind: "truncatedNormal", mean, std, low, high };
-  },
-  /** Glorot and Bengio (2010): U(±gain·√(6/(in + out))). */
-  xavierUniform: (gain = 1): Init => ({ kind: "scaled", distribution: "uniform", fan: "average", gain }),
-  /** Glorot and Bengio (2010): N(0, gain²·2/(in + out)). */
-  xavierNormal: (gain = 1): Init => ({ kind: "scaled", distribution: "normal", fan: "average", gain }),
-  /** He et al. (2015): U(±gain·√(3/fan)). */
-  kaimingUniform: ({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init => ({
-    kind: "scaled",
-    distribution: "uniform",
-    fan,
-    gain,
-  }),
-  /** He et al. (2015): N(0, gain²/fan). */
-  kaimingNormal: ({ fan = "in", gain = Math.SQRT2 }: KaimingOptions = {}): Init => ({
-    kind: "scaled",
-    distribution: "normal",
-    fan,
-    gain,
-  }),
-  /** Saxe et al. (2013): orthonormal rows or columns, whichever are fewer, times gain; later axes count as columns. */
-  orthogonal: (gain = 1): Init => ({ kind: "orthogonal", gain }),
+  zeros,
+  ones,
+  constant,
+  uniform,
+  normal,
+  truncatedNormal,
+  xavierUniform,
+  xavierNormal,
+  kaimingUniform,
+  kaimingNormal,
+  orthogonal,
 } as const;
 
 /** U(±1/√fanIn): what PyTorch's Linear and Conv do by default, as kaiming_uniform_(a = √5) for the weight. */

@@ -1,6 +1,10 @@
 import { load } from "./load.ts";
 
-/** Models from files. */
+/**
+ * Models from files.
+ *
+ * @namespace
+ */
 export const onnx = { load } as const;
 
 export { checkExport, type ExportCheck, type ExportCheckOptions } from "./check-export.ts";

@@ -34,5 +34,25 @@ export type { SgdDefinition, SgdOptions } from "./sgd.ts";
 export type { GenerationAddresses, Slot, UpdateRange } from "./update.ts";
 export type { WeightAverage } from "./weight-average.ts";
 
-/** The optimizers a run file can name, as plain JSON data. */
-export const optim = { sgd, adagrad, rmsprop, adadelta, adam, adamW, nadam, lion, schedule, reduceOnPlateau };
+/**
+ * The optimizers a run file can name, as plain JSON data.
+ *
+ * @namespace
+ */
+export const optim = {
+  sgd,
+  adagrad,
+  rmsprop,
+  adadelta,
+  adam,
+  adamW,
+  nadam,
+  lion,
+  /**
+   * Learning rates that change from step to step: plain JSON data, computed by portable functions.
+   *
+   * @namespace
+   */
+  schedule,
+  reduceOnPlateau,
+};

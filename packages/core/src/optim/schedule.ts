@@ -19,7 +19,7 @@ type OptionsOf<One, Optional extends keyof One = never> = Omit<One, "kind" | Opt
 export type WarmupCosineOptions = OptionsOf<WarmupCosineSchedule, "final">;
 
 /** Always `value`. */
-function constant(value: number): Schedule {
+export function constant(value: number): Schedule {
   return checkSchedule("optim.schedule.constant", { kind: "constant", value });
 }
 
@@ -28,22 +28,22 @@ function constant(value: number): Schedule {
  * final + (peak − final)·(1 + cos(π·(s − warmupSteps)/(totalSteps − warmupSteps)))/2 (Loshchilov and Hutter, "SGDR", 2017,
  * without restarts), those from totalSteps on at `final` (default 0).
  */
-function warmupCosine(options: WarmupCosineOptions): Schedule {
+export function warmupCosine(options: WarmupCosineOptions): Schedule {
   return checkSchedule("optim.schedule.warmupCosine", { final: 0, ...options, kind: "warmupCosine" });
 }
 
 /** Update s runs at initial·factor^⌊(s − 1)/everySteps⌋; factor 0.1 by default. As torch's StepLR. */
-function step(options: OptionsOf<StepSchedule, "factor">): Schedule {
+export function step(options: OptionsOf<StepSchedule, "factor">): Schedule {
   return checkSchedule("optim.schedule.step", { factor: 0.1, ...options, kind: "step" });
 }
 
 /** Update s runs at initial·factor^n, n milestones being below s; factor 0.1 by default. As torch's MultiStepLR. */
-function multiStep(options: OptionsOf<MultiStepSchedule, "factor">): Schedule {
+export function multiStep(options: OptionsOf<MultiStepSchedule, "factor">): Schedule {
   return checkSchedule("optim.schedule.multiStep", { factor: 0.1, ...options, kind: "multiStep" });
 }
 
 /** Update s runs at initial·factor^((s − 1)/everySteps), everySteps 1 by default. As torch's ExponentialLR. */
-function exponential(options: OptionsOf<ExponentialSchedule, "everySteps">): Schedule {
+export function exponential(options: OptionsOf<ExponentialSchedule, "everySteps">): Schedule {
   return checkSchedule("optim.schedule.exponential", { everySteps: 1, ...options, kind: "exponential" });
 }
 
@@ -51,7 +51,7 @@ function exponential(options: OptionsOf<ExponentialSchedule, "everySteps">): Sch
  * Update s runs at final + (initial − final)·(1 − (s − 1)/totalSteps)^power, those after totalSteps at `final` (default
  * 0). As torch's PolynomialLR; power 1, the default, is its LinearLR, also upwards.
  */
-function polynomial(options: OptionsOf<PolynomialSchedule, "final" | "power">): Schedule {
+export function polynomial(options: OptionsOf<PolynomialSchedule, "final" | "power">): Schedule {
   return checkSchedule("optim.schedule.polynomial", { final: 0, power: 1, ...options, kind: "polynomial" });
 }
 
@@ -59,7 +59,7 @@ function polynomial(options: OptionsOf<PolynomialSchedule, "final" | "power">): 
  * Update s runs at final + (initial − final)·(1 + cos(π·(s − 1)/totalSteps))/2, those after totalSteps at `final` (default
  * 0). As torch's CosineAnnealingLR.
  */
-function cosine(options: OptionsOf<CosineSchedule, "final">): Schedule {
+export function cosine(options: OptionsOf<CosineSchedule, "final">): Schedule {
   return checkSchedule("optim.schedule.cosine", { final: 0, ...options, kind: "cosine" });
 }
 
@@ -67,7 +67,7 @@ function cosine(options: OptionsOf<CosineSchedule, "final">): Schedule {
  * `cosine` from `peak` to `final` again and again, each period periodFactor (default 1) times as long as the one before:
  * Loshchilov and Hutter, "SGDR" (2017), as torch's CosineAnnealingWarmRestarts.
  */
-function cosineRestarts(options: OptionsOf<CosineRestartsSchedule, "final" | "periodFactor">): Schedule {
+export function cosineRestarts(options: OptionsOf<CosineRestartsSchedule, "final" | "periodFactor">): Schedule {
   return checkSchedule("optim.schedule.cosineRestarts", {
     ...{ final: 0, periodFactor: 1, ...options },
     kind: "cosineRestarts",
@@ -79,7 +79,7 @@ function cosineRestarts(options: OptionsOf<CosineRestartsSchedule, "final" | "pe
  * (25) in warmupShare (0.3) of the updates to `peak`, then down to peak/initialDivisor/finalDivisor (1e4) at update
  * totalSteps, where it stays; along cosines or lines.
  */
-function oneCycle(
+export function oneCycle(
   options: OptionsOf<OneCycleSchedule, "warmupShare" | "annealing" | "initialDivisor" | "finalDivisor" | "threePhase">,
 ): Schedule {
   return checkSchedule("optim.schedule.oneCycle", {
@@ -94,22 +94,37 @@ function oneCycle(
  * (1 − startFactor)·(s − 1)/steps), r being the first rate of `rate`. By default startFactor is 1/(steps + 1), so that
  * update s runs at r·s/(steps + 1).
  */
-function warmup(options: OptionsOf<WarmupSchedule, "startFactor">): Schedule {
+export function warmup(options: OptionsOf<WarmupSchedule, "startFactor">): Schedule {
   const startFactor = 1 / (options.steps + 1);
   return checkSchedule("optim.schedule.warmup", { startFactor, ...options, kind: "warmup" });
 }
 
 /** Schedules one after the other, each for its own number of updates, counted from 1. As torch's SequentialLR. */
-function sequence(options: OptionsOf<SequenceSchedule>): Schedule {
+export function sequence(options: OptionsOf<SequenceSchedule>): Schedule {
   return checkSchedule("optim.schedule.sequence", { ...options, kind: "sequence" });
 }
 
 /** Another schedule times a number. */
-function scaled(rate: number | Schedule, by: number): Schedule {
+export function scaled(rate: number | Schedule, by: number): Schedule {
   return checkSchedule("optim.schedule.scaled", { kind: "scaled", by, rate });
 }
 
+/**
+ * Learning rates that change from step to step: plain JSON data, computed by portable functions.
+ *
+ * @namespace
+ */
 export const schedule = {
-  ...{ constant, warmupCosine, step, multiStep, exponential, polynomial },
-  ...{ cosine, cosineRestarts, oneCycle, warmup, sequence, scaled },
+  constant,
+  warmupCosine,
+  step,
+  multiStep,
+  exponential,
+  polynomial,
+  cosine,
+  cosineRestarts,
+  oneCycle,
+  warmup,
+  sequence,
+  scaled,
 };

@@ -1,6 +1,10 @@
 import { load } from "./weights.ts";
 
-/** Weights from files. */
+/**
+ * Weights from files.
+ *
+ * @namespace
+ */
 export const weights = { load } as const;
 
 export {

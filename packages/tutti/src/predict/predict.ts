@@ -8,6 +8,7 @@ import { checkpointModel } from "./checkpoint-model.ts";
 import { Feeds, JoinedOutput, type PredictColumns } from "./columns.ts";
 import { type Categories, categoriesIn, withoutWords } from "./words.ts";
 
+/** How to predict. */
 export interface PredictOptions {
   /** Samples that are computed at once; 256 by default. */
   readonly batchSize?: number;
@@ -18,6 +19,7 @@ export interface PredictOptions {
 /** Values by output of the step function, row-major; the first axis counts samples. */
 export type Predictions = Readonly<Record<string, PlainTensor>>;
 
+/** What to open. */
 export interface OpenOptions {
   /** Which checkpoint of an output directory: the last one by default, or the best by the run's `checkpoint.best`. */
   readonly checkpoint?: "last" | "best";
@@ -32,6 +34,7 @@ export interface Predictor {
    * @throws TuttiError DATA_INVALID for columns that do not fit, ENGINE_FAILED.
    */
   predict(columns: PredictColumns, options?: PredictOptions): Promise<Predictions>;
+  /** Gives the engine's memory back; nothing can be predicted any more. */
   close(): Promise<void>;
 }
 
