@@ -147,6 +147,12 @@ test("says what is wrong with a worker's --data before it connects", async () =>
   );
 });
 
+test("is proved by verify as any other run", async () => {
+  const { status, stdout, stderr } = await tutti(["verify", run, ...placed, "--workers", "0,1", "--steps", "6"]);
+  expect(status, stderr).toBe(0);
+  expect(stdout + stderr).toContain("Same bits: weights and loss are equal after each of 6 steps on 0, 1 workers.");
+});
+
 test("checks labels of rows that the coordinator never reads", async () => {
   const bad = await tutti(
     ["train", run, "--workers", "0", ...placed, "--set", "batchSize=16", "--out", join(temporaryFolder(), "run")],

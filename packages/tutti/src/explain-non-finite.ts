@@ -35,12 +35,11 @@ async function computeAlone(
   baseDirectory: string,
   { step, parameters }: StateView,
 ): Promise<{ text: string; rows: readonly number[] }> {
-  const whole = await prepareRun(definition, baseDirectory, { placement: "coordinator" });
+  const whole = await prepareRun(definition, baseDirectory);
   const { samples } = whole.compiled.plan.at(step);
   await whole.close();
   const single = await prepareRun(definition, baseDirectory, {
     shards: whole.compiled.plan.batchSize,
-    placement: "coordinator",
   });
   const arena = new Arena();
   const lane = await inlineLane({ arena });

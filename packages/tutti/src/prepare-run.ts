@@ -50,8 +50,8 @@ export async function prepareRun(
     readonly maxSteps?: number | undefined;
     /** Of columns kept in memory, for each data set; the rest is read from files. 256 MiB by default. */
     readonly dataMemoryBytes?: number | undefined;
-    /** As the run says (the default), or rows are read here whatever it says. */
-    readonly placement?: "coordinator";
+    /** "workers": batches hold row numbers, for workers that have the data; by default the rows, whatever the run says. */
+    readonly placement?: "coordinator" | "workers";
   } = {},
 ): Promise<PreparedRun> {
   const open: Dataset[] = [];
@@ -67,7 +67,7 @@ export async function prepareRun(
     const ownValidation = await validation?.open(context);
     if (ownValidation !== undefined) open.push(ownValidation);
     const validationData = ownValidation && (await alignedCategories(trainData, ownValidation));
-    const { maxSteps, placement = definition.plain.placement, dataMemoryBytes: _, ...compileOptions } = options;
+    const { maxSteps, placement = "coordinator", dataMemoryBytes: _, ...compileOptions } = options;
     const datasets = {
       train: trainData,
       validation: validationData,

@@ -103,6 +103,7 @@ async function runTraining(
   const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
   const prepared = await prepareRun(definition, baseDirectory, {
     dataMemoryBytes: options.dataMemoryBytes,
+    placement: definition.plain.placement,
     maxSteps,
     ...(shards === undefined ? {} : { shards }),
   });
