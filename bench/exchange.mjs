@@ -46,7 +46,7 @@ async function measureCase({ title, floats }, processes, { rounds, sliceMs, node
     for (const [name, start] of starts) {
       const contestant = await start();
       contestants.push(contestant);
-      const steps = await repetitionsFor(sliceMs, async (n) => (await contestant.ask({ steps: n })).ms, 2);
+      const steps = await repetitionsFor(sliceMs / 2, async (n) => (await contestant.ask({ steps: n })).ms, 2);
       measures[name] = async () => (await contestant.ask({ steps })).ms / steps;
     }
     const found = await alternate(measures, rounds);
