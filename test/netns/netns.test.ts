@@ -50,7 +50,7 @@ test.skipIf(reason !== undefined)(
     // A short interruption: TCP sends again, and nobody is given up.
     await coordinator.event("step", ({ step }) => step === 20);
     hosts[0]!.linkDown();
-    await delay(1500);
+    await delay(500);
     hosts[0]!.linkUp();
     // A partition: silence is all that tells of it. Its worker is given up, and joins again when the cable is back.
     await coordinator.event("step", ({ step }) => step === 60);
