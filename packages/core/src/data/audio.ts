@@ -37,7 +37,7 @@ export interface AudioOptions<DType extends "int16" | "float32" = "int16" | "flo
 export function audio<const DType extends "int16" | "float32" = "int16">(
   from: LabelledFiles,
   options: AudioOptions<DType>,
-): DataSource<Declared<{ readonly sound: DType; readonly label: "uint8" | "uint16" | "int32" }>> {
+): DataSource<Declared<{ readonly sound: DType; readonly label: "int32" }>> {
   checkLabelledFiles("audio", from);
   const checked = checkOptions(options);
   const describe: PlainObject = { from: from as PlainData, ...checked };

@@ -4,13 +4,14 @@ import { resolve } from "node:path";
 import { isTuttiError, TuttiError } from "../errors/index.ts";
 import type { ColumnType } from "./column.ts";
 import { openStart } from "./column-files.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, Table } from "./dataset.ts";
 import { type DataFile, dataFile } from "./file.ts";
-import type { FoundFiles } from "./labelled-files.ts";
+import type { FoundFiles, Labels } from "./labelled-files.ts";
 import { readHeader, safetensors } from "./safetensors.ts";
 import { saveDataset } from "./save.ts";
 import type { OpenContext, PlainData } from "./source.ts";
 import { RowSpool } from "./spool.ts";
+import { tableDataset } from "./table-dataset.ts";
 
 /** How files become rows of one column. */
 export interface Decoding {
@@ -33,7 +34,19 @@ export interface Decoding {
 export async function decodedDataset(
   decoding: Decoding,
   found: FoundFiles,
-  labels: Int32Array | undefined,
+  labels: Labels | undefined,
+  cache: string | undefined,
+  context: OpenContext,
+): Promise<Dataset> {
+  const categories = labels?.classes === undefined ? {} : { label: { missingCells: 0, categories: labels.classes } };
+  const table: Table = { columns: categories, rowsLeftOut: 0, locate: found.place };
+  return tableDataset(await decodedOrCached(decoding, found, labels, cache, context), table, new Map());
+}
+
+async function decodedOrCached(
+  decoding: Decoding,
+  found: FoundFiles,
+  labels: Labels | undefined,
   cache: string | undefined,
   context: OpenContext,
 ): Promise<Dataset> {
@@ -53,12 +66,12 @@ export async function decodedDataset(
 async function decodeAll(
   { name, typeFor, decode, atOnce }: Decoding,
   { files }: FoundFiles,
-  labels: Int32Array | undefined,
+  labels: Labels | undefined,
   context: OpenContext,
 ): Promise<Dataset> {
   const type = await typeFor(files[0]!);
-  const label = labels === undefined ? undefined : labelType(labels);
-  const spool = new RowSpool({ [name]: type, ...(label === undefined ? {} : { label }) }, context.memoryBytes);
+  const label: Record<string, ColumnType> = labels === undefined ? {} : { label: { dtype: "int32", shape: [] } };
+  const spool = new RowSpool({ [name]: type, ...label }, context.memoryBytes);
   try {
     const waiting: Promise<Uint8Array>[] = [];
     let next = 0;
@@ -69,7 +82,7 @@ async function decodeAll(
         waiting.push(decoded);
       }
       spool.append(name, await waiting.shift()!);
-      if (labels !== undefined) spool.put("label", 0, labels[row]!);
+      if (labels !== undefined) spool.put("label", 0, labels.numbers[row]!);
       spool.finishRow();
     }
     return await spool.finish();
@@ -79,22 +92,16 @@ async function decodeAll(
   }
 }
 
-function labelType(labels: Int32Array): ColumnType {
-  let greatest = 0;
-  for (const label of labels) greatest = Math.max(greatest, label);
-  return { dtype: greatest < 256 ? "uint8" : greatest < 65_536 ? "uint16" : "int32", shape: [] };
-}
-
 /** In the metadata of a cache. */
 const keyName = "tutti.source";
 
-async function keyOf({ settings }: Decoding, { files }: FoundFiles, labels: Int32Array | undefined): Promise<string> {
+async function keyOf({ settings }: Decoding, { files }: FoundFiles, labels: Labels | undefined): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(settings));
   for (const [row, file] of files.entries()) {
     const { size, mtimeMs } = await stat(file.resolved).catch(() => {
       throw new TuttiError("DATA_MISSING", `${file.given}: no such file (looked for ${file.resolved})`, { ...file });
     });
-    hash.update(JSON.stringify([file.given, size, mtimeMs, labels?.[row] ?? null]));
+    hash.update(JSON.stringify([file.given, size, mtimeMs, labels?.numbers[row] ?? null]));
   }
   return hash.digest("hex");
 }

@@ -32,14 +32,14 @@ const endings = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 
 /**
  * Images as columns `image`, uint8 of shape [channels, height, width] or [height, width, channels], and `label` where classes are known: the number of the
- * class. Files are decoded and resized (Lanczos, EXIF orientation applied) by sharp, on its own threads, once, by the
+ * class, a category like those of tables. Files are decoded and resized (Lanczos, EXIF orientation applied) by sharp, on its own threads, once, by the
  * coordinator, so that all workers see the same bytes. Opening throws DATA_MISSING, and DATA_INVALID naming the file for one that is damaged, of
  * another size where none is given, or of no known class.
  */
 export function images(
   from: LabelledFiles,
   options: ImagesOptions = {},
-): DataSource<Declared<{ readonly image: "uint8"; readonly label: "uint8" | "uint16" | "int32" }>> {
+): DataSource<Declared<{ readonly image: "uint8"; readonly label: "int32" }>> {
   checkLabelledFiles("images", from);
   const checked = checkOptions(options);
   const describe: PlainObject = { from: from as PlainData, ...checked };

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse } from "csv-parse/sync";
 import { TuttiError } from "../errors/index.ts";
+import type { RowPlace } from "./dataset.ts";
 import { type DataFile, dataFile, openDataFile } from "./file.ts";
 import { type FileNames, findFiles } from "./files.ts";
 import { isRecord } from "./source.ts";
@@ -21,6 +22,8 @@ export type LabelledFiles =
 /** Files in the order of their rows. */
 export interface FoundFiles {
   readonly files: readonly DataFile[];
+  /** Where each is named: itself, or a row of a table. */
+  place(row: number): RowPlace;
   /** The class of each; undefined where none is known. */
   readonly labels: readonly string[] | undefined;
   /** Names of folders that stand for classes, or undefined: then the labels are all there are. */
@@ -86,7 +89,11 @@ async function inFolders(folder: string, endings: RegExp, baseDirectory: string)
       labels.push(name);
     }
   }
-  return { files, labels, classes };
+  return { files, place: itself(files), labels, classes };
+}
+
+function itself(files: readonly DataFile[]): FoundFiles["place"] {
+  return (row) => ({ file: files[row]!.given, row: 1 });
 }
 
 async function namesIn(given: string, resolved: string): Promise<readonly { name: string; isFolder: boolean }[]> {
@@ -125,7 +132,8 @@ async function byName(
   baseDirectory: string,
 ): Promise<FoundFiles> {
   const files = await findFiles(baseDirectory, names);
-  if (label === undefined) return { files, labels: undefined, classes: undefined };
+  const place = itself(files);
+  if (label === undefined) return { files, place, labels: undefined, classes: undefined };
   const group = groupOf(kind, label);
   const labels = files.map((file) => {
     const found = group.exec(basename(file.given))?.[1];
@@ -134,7 +142,7 @@ async function byName(
       ...file,
     });
   });
-  return { files, labels, classes: undefined };
+  return { files, place, labels, classes: undefined };
 }
 
 async function inManifest(
@@ -164,6 +172,7 @@ async function inManifest(
       const given = textAt(row, fileColumn);
       return { given: `${manifest} row ${row + 1}: ${given}`, resolved: resolve(folder, given) };
     }),
+    place: (row) => ({ file: manifest, row: row + 1 }),
     labels: hasLabels ? rows.map((_, row) => textAt(row, labelColumn)) : undefined,
     classes: undefined,
   };
@@ -192,6 +201,13 @@ async function readTable(table: DataFile): Promise<readonly Readonly<Record<stri
   }
 }
 
+/** What each file shows, as numbers. */
+export interface Labels {
+  readonly numbers: Int32Array;
+  /** The names that they count; undefined where labels are numbers themselves. */
+  readonly classes: readonly string[] | undefined;
+}
+
 /**
  * Classes as numbers: places in `given`, or else in the folders or sorted labels; labels that are whole numbers stand for
  * themselves where no classes are given. Throws DATA_INVALID for a label that is no class, naming the file.
@@ -200,13 +216,13 @@ export function numberLabels(
   kind: string,
   { files, labels, classes }: FoundFiles,
   given: readonly string[] | undefined,
-): Int32Array | undefined {
+): Labels | undefined {
   if (labels === undefined) return undefined;
   const areNumbers = given === undefined && classes === undefined && labels.every((label) => /^\d{1,9}$/.test(label));
-  if (areNumbers) return Int32Array.from(labels, Number);
+  if (areNumbers) return { numbers: Int32Array.from(labels, Number), classes: undefined };
   const names = given ?? classes ?? [...new Set(labels)].sort((a, b) => (a < b ? -1 : 1));
   const numberOf = new Map(names.map((name, number) => [name, number]));
-  return Int32Array.from(labels, (label, row) => {
+  const numbers = Int32Array.from(labels, (label, row) => {
     const number = numberOf.get(label);
     if (number !== undefined) return number;
     throw new TuttiError(
@@ -215,4 +231,5 @@ export function numberLabels(
       { ...files[row], row: row + 1 },
     );
   });
+  return { numbers, classes: names };
 }

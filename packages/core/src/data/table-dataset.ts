@@ -1,5 +1,5 @@
 import type { ColumnTypes } from "./column.ts";
-import { contentFingerprint, type Dataset, type Table } from "./dataset.ts";
+import { contentFingerprint, type DataPlace, type Dataset, type Table } from "./dataset.ts";
 
 /** For each category as a column counts it, its place in the list that readers shall see; by column. */
 export type Places = ReadonlyMap<string, Int32Array>;
@@ -19,6 +19,7 @@ class TableDataset implements Dataset {
   readonly columns: ColumnTypes;
   readonly fingerprint: string;
   readonly table: Table;
+  readonly place: DataPlace | undefined;
   readonly #stored: Dataset;
   readonly #places: Places;
 
@@ -27,6 +28,7 @@ class TableDataset implements Dataset {
     this.columns = stored.columns;
     this.fingerprint = fingerprint;
     this.table = table;
+    this.place = places.size === 0 ? stored.place : undefined;
     this.#stored = stored;
     this.#places = places;
   }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { data } from "@tutti/core/data";
+import { alignedCategories, data } from "@tutti/core/data";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readAll, readRows, rejection } from "./read-all.ts";
@@ -40,10 +40,10 @@ test("reads a folder for each class, names sorted, pixels exact", async () => {
   expect(dataset.size).toBe(4);
   expect(dataset.columns).toEqual({
     image: { dtype: "uint8", shape: [height, width, 3] },
-    label: { dtype: "uint8", shape: [] },
+    label: { dtype: "int32", shape: [] },
   });
   const { image, label } = await readRows(dataset, [1, 2, 3]);
-  expect([...label!]).toEqual([0, 1, 1]);
+  expect([...new Int32Array(label!.buffer)]).toEqual([0, 1, 1]);
   expect([...image!]).toEqual([...pixels(1), ...pixels(2), ...pixels(3)]);
 });
 
@@ -92,12 +92,12 @@ test("takes files and classes from tables and from names", async () => {
   await writeFile(join(folder, "pets/list.jsonl"), '{"path":"cat/b.png","kind":7}\n\n{"path":"dog/2.png","kind":3}\n');
   const csv = await data.images({ manifest: "pets/list.csv" }, { layout: "NHWC" }).open(context());
   const rows = await readAll(csv);
-  expect([...rows.label!]).toEqual([1, 0]);
+  expect([...new Int32Array(rows.label!.buffer)]).toEqual([1, 0]);
   expect([...rows.image!]).toEqual([...pixels(3), ...pixels(1)]);
   const jsonl = data.images({ manifest: "pets/list.jsonl", file: "path", label: "kind" });
-  expect([...(await readAll(await jsonl.open(context()))).label!]).toEqual([7, 3]);
+  expect([...new Int32Array((await readAll(await jsonl.open(context()))).label!.buffer)]).toEqual([7, 3]);
   const named = data.images({ files: "pets/dog/*.png", label: "^(\\d+)\\." }, { classes: ["2", "5", "10"] });
-  expect([...(await readAll(await named.open(context()))).label!]).toEqual([2, 0]);
+  expect([...new Int32Array((await readAll(await named.open(context()))).label!.buffer)]).toEqual([2, 0]);
 });
 
 test("names the file that is damaged, of another size, or of no class", async () => {
@@ -133,6 +133,23 @@ test("names the file that is damaged, of another size, or of no class", async ()
   );
   expect((await rejection(data.images({ manifest: "pets/list.csv", file: "path" }).open(context()))).message).toMatch(
     /^pets\/list\.csv row 1, column "path": expected a text, no such column; it has file, label$/,
+  );
+});
+
+test("counts the classes of validation as those of training, whatever folders it has", async () => {
+  await writeImage("held-out/dog/1.png", pixels(4));
+  const [train, validation] = [
+    await data.images("pets").open(context()),
+    await data.images("held-out").open(context()),
+  ];
+  const aligned = await alignedCategories(train, validation);
+  expect([...new Int32Array((await readAll(aligned)).label!.buffer)]).toEqual([1]);
+  expect(aligned.table?.columns.label?.categories).toEqual(["cat", "dog"]);
+  expect(train.table?.locate(2)).toEqual({ file: "pets/dog/10.png", row: 1 });
+  await writeImage("held-out/fish/1.png", pixels(4));
+  const other = await data.images("held-out").open(context());
+  expect((await rejection(alignedCategories(train, other))).message).toMatch(
+    /^held-out\/fish\/1\.png row 1, column "label": expected a category of the training data, .*found "fish"/,
   );
 });
 
