@@ -36,6 +36,8 @@ export class DirectExchange {
   /** The hash of t+1 that each has reported. */
   readonly #applied = new Map<Member, string>();
   #lastProgressMs: number;
+  /** What had arrived at those who take part from each other. */
+  #peerBytes = 0;
 
   constructor(parts: DirectExchangeParts) {
     this.#parts = parts;
@@ -136,6 +138,10 @@ export class DirectExchange {
 
   /** Nothing may hang: after `lateMs` without progress the coordinator takes over what others should have done. */
   tick(nowMs: number, lateMs: number): void {
+    let peerBytes = 0;
+    for (const member of this.#participants) peerBytes += member.peerBytes;
+    if (peerBytes > this.#peerBytes) this.#lastProgressMs = nowMs; // however slow their links are
+    this.#peerBytes = peerBytes;
     if (nowMs - this.#lastProgressMs < lateMs) return;
     const { round, reduction, notice } = this.#parts;
     if (round.scalars !== undefined && !reduction.isComplete) this.fallBack("sums have not come for a long time");

@@ -49,6 +49,8 @@ export class Member {
   /** Views of each generation buffer that its socket has not taken yet. */
   readonly unflushed: [number, number] = [0, 0];
   toldStandby = false;
+  /** What chunks have arrived there from other workers, as of its last heartbeat. */
+  peerBytes = 0;
 
   constructor(id: string, connection: Connection<ToWorker, ToCoordinator>, address: string, silence: Silence) {
     this.id = id;
@@ -76,8 +78,9 @@ export class Member {
     this.connection.close(message);
   }
 
-  heartbeat({ arrivedBytes: bytes, leases }: MessageOf<ToCoordinator, "heartbeat">): void {
+  heartbeat({ arrivedBytes: bytes, peerBytes = 0, leases }: MessageOf<ToCoordinator, "heartbeat">): void {
     this.#there = { bytes, leases };
+    this.peerBytes = peerBytes;
   }
 
   /**

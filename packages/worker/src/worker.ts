@@ -269,6 +269,7 @@ export class Worker {
       sentMs,
       ...echo,
       arrivedBytes: connection.arrivedBytes,
+      ...(this.#mesh === undefined ? {} : { peerBytes: this.#mesh.arrivedBytes }),
       leases: this.#leases,
     });
   }

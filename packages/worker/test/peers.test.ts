@@ -74,6 +74,7 @@ test("links two workers, and carries chunks both ways", async () => {
   expect(first.links.send("w2", chunk(256), payload)).toBe(true);
   expect(await second.next()).toBe("received");
   expect([flushed, second.links.send("w3", chunk(256), payload)]).toEqual([1, false]);
+  expect([first.links.arrivedBytes, second.links.arrivedBytes]).toEqual([256, 256]); // heartbeats do not count
 });
 
 test("tells both sides when a link ends, and whoever opened it opens it once more", async () => {

@@ -249,6 +249,8 @@ const toCoordinator = [
     echo: v.exactOptional(v.object({ sentMs: v.number(), heldMs: v.pipe(v.number(), v.minValue(0)) })),
     /** What has arrived on this connection: bytes, and leases among it. */
     arrivedBytes: count,
+    /** What chunks have arrived from other workers, where sums are exchanged directly. */
+    peerBytes: v.exactOptional(count),
     leases: count,
   }),
 ] as const;

@@ -93,6 +93,11 @@ export class MeshMember {
     }
   }
 
+  /** From other workers, as long as the membership lasts. */
+  get arrivedBytes(): number {
+    return this.#links?.arrivedBytes ?? 0;
+  }
+
   /** True if a round's sums are exchanged directly. */
   exchanges(round: number): boolean {
     return this.#step?.round === round;

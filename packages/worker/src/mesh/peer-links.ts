@@ -56,6 +56,7 @@ export class PeerLinks {
   #listener: PeerListener | undefined;
   #timer: { cancel(): void } | undefined;
   #checks = 0;
+  #arrivedBytes = 0;
   #isClosed = false;
 
   constructor(parts: PeerLinksParts) {
@@ -73,6 +74,11 @@ export class PeerLinks {
       this.#timer = clock.setTimer(this.#checkMs, () => this.#beat());
     }
     return listener;
+  }
+
+  /** Of all chunks that came; heartbeats do not count. */
+  get arrivedBytes(): number {
+    return this.#arrivedBytes;
   }
 
   connect(peers: readonly Peer[]): void {
@@ -200,8 +206,9 @@ export class PeerLinks {
   #receive(from: string, connection: PeerConnection, message: PeerMessage, payload: Uint8Array | undefined): void {
     const link = this.#links.get(from);
     if (link?.connection !== connection) return;
-    if (message.type === "contribution" || message.type === "reduced")
-      this.#parts.received(message, payload ?? new Uint8Array(0));
+    if (message.type !== "contribution" && message.type !== "reduced") return;
+    this.#arrivedBytes += message.payloadBytes;
+    this.#parts.received(message, payload ?? new Uint8Array(0));
   }
 
   #closed(id: string | undefined, connection: PeerConnection, reason: string): void {
