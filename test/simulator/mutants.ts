@@ -144,7 +144,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: `${coordinator}coordinator.ts`,
-        find: "await this.#life.until(() => this.#publisher.isFlushed(this.#membership.active));",
+        find: "await this.#life.until(() => this.#parts.publisher.isFlushed(this.#parts.membership.active));",
         replace: "",
       },
     ],

@@ -1,32 +1,20 @@
 import type { Clock } from "@tutti/core/clock";
-import { isTuttiError, TuttiError } from "@tutti/core/errors";
+import { isTuttiError } from "@tutti/core/errors";
 import type { ControlRequest, CoordinatorStatus, DoneEvent, RunEvent, StepTimes } from "@tutti/core/events";
-import { Generations, Reduction, sha256OfParameters } from "@tutti/core/exchange";
-import { computeMemory } from "@tutti/core/kernels";
+import { sha256OfParameters } from "@tutti/core/exchange";
 import type { Connection, ToCoordinator, ToWorker } from "@tutti/core/wire";
-import { Auditor } from "./audit.ts";
-import { type CoordinatorOptions, leaseDeadlines, type StartingPoint, type StateView } from "./coordinator-options.ts";
-import { Dealer } from "./dealer.ts";
-import { ExchangeChoice } from "./exchange-choice.ts";
-import { Intake } from "./intake.ts";
+import type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
+import { type CoordinatorParts, coordinatorParts } from "./coordinator-parts.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { Departure, Member } from "./member.ts";
-import { Membership } from "./membership.ts";
-import { defaultMembership } from "./membership-policy.ts";
-import { Mesh } from "./mesh.ts";
-import { PhaseClock } from "./phase-clock.ts";
+import type { Membership } from "./membership.ts";
 import { initialProgress, nextProgress, type Progress } from "./progress.ts";
-import { Publisher } from "./publisher.ts";
-import { ReadAhead } from "./read-ahead.ts";
-import { Reception } from "./reception.ts";
 import { runDone, runStarted } from "./run-events.ts";
 import { RunLedger } from "./run-ledger.ts";
-import { RunTrace } from "./run-trace.ts";
 import { coordinatorStatus, stepTimes } from "./status.ts";
-import { Steering } from "./steering.ts";
 import type { PreparedBatch, TrainingRun } from "./training-run.ts";
-import { type StepParts, TrainingStep } from "./training-step.ts";
-import { type Validation, Validator } from "./validator.ts";
+import { TrainingStep } from "./training-step.ts";
+import type { Validation } from "./validator.ts";
 
 /**
  * Trains a run with whatever workers connect. Transport, clock and lanes are given to it, so the same code runs over
@@ -36,23 +24,10 @@ export class Coordinator {
   readonly #run: TrainingRun;
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
-  readonly #generations: Generations;
-  readonly #reduction: Reduction;
-  readonly #membership: Membership;
-  readonly #dealer: Dealer;
-  readonly #publisher: Publisher;
-  readonly #mesh: Mesh;
-  readonly #validator: Validator;
-  readonly #ahead: ReadAhead;
-  readonly #phases: PhaseClock;
-  readonly #trace: RunTrace | undefined;
   readonly #life = new Lifecycle();
-  readonly #intake: Intake;
+  readonly #parts: CoordinatorParts;
   readonly #startStep: number;
-  readonly #reception: Reception;
   readonly #ledger: RunLedger;
-  readonly #stepParts: StepParts;
-  readonly #steering: Steering;
   /** The step under way, or the last one. */
   #step: TrainingStep | undefined;
   #progress: Progress;
@@ -61,167 +36,31 @@ export class Coordinator {
   #nextRound = 1;
 
   constructor(run: TrainingRun, start: StartingPoint, options: CoordinatorOptions) {
-    const program = run.programs.find(({ mode }) => mode === "train");
-    if (program === undefined) throw new TuttiError("INTERNAL", "a run without a training program");
     this.#run = run;
     this.#options = options;
     this.#clock = options.clock;
-    const { arena, kernels } = options.memory ?? computeMemory();
-    const floats = {
-      total: run.layout.totalFloats,
-      updated: run.updated.totalFloats,
-      trainable: run.trainable.totalFloats,
-    };
-    this.#generations = new Generations(arena, run.optimizer, floats, {
-      step: start.step,
-      updates: start.step - (start.skippedSteps ?? 0),
-    });
-    this.#generations.initialize(start.parameters, start.slots);
     this.#startStep = start.step;
     this.#progress = start.progress ?? initialProgress;
     this.#owesValidation = start.owesValidation ?? false;
     this.#ledger = new RunLedger(start.skippedSteps ?? 0);
-    const { sumsFloats } = program;
-    const { sharesMemory = false } = options;
-    const isOneChunk = sharesMemory && run.rounding === undefined;
-    const chunkFloats = isOneChunk ? Math.max(16, sumsFloats) : (options.chunkFloats ?? 65_536);
-    this.#reduction = new Reduction(
-      { arena, kernels },
-      { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed, isLent: sharesMemory },
-    );
-    const trace = options.trace === undefined ? undefined : new RunTrace(this.#clock, options.trace);
-    this.#trace = trace;
-    this.#phases = new PhaseClock(
-      this.#clock,
-      trace && ((what, from, to) => trace.span(what, from, to, what === "step" ? this.#generations.step : undefined)),
-    );
-    const normBlockFloats = options.normBlockFloats ?? 16_384;
-    const choice = new ExchangeChoice(options.exchange ?? "star", sumsFloats * 4);
-    this.#mesh = new Mesh({
-      run,
-      clock: this.#clock,
-      choice,
-      normBlockFloats,
-      obstacle: (options.auditShare ?? 0) > 0 ? "audits compare whole answers here" : options.meshObstacle,
-      active: () => this.#membership.dealable,
-      notice: (message) => this.#notice(message),
-      broken: (reason) => this.#step?.fallBack(reason),
-      changed: () => this.#life.changed.notify(),
-    });
-    this.#membership = new Membership(
-      this.#clock,
-      { ...defaultMembership, ...options.membership },
-      this.#memberEvents(),
-    );
-    this.#publisher = new Publisher({
-      arena,
-      generations: this.#generations,
-      reduction: this.#reduction,
-      generation: options.generation,
-      inlineBytes: this.#inlineBytes,
-      changed: this.#life.changed,
-    });
-    this.#dealer = new Dealer({
-      clock: this.#clock,
-      generation: options.generation,
-      inlineBytes: this.#inlineBytes,
-      lateMs: () => Math.max(options.lateMs ?? leaseDeadlines.lateMs, 8 * this.#intake.leaseTimes.p95()),
-      graceMs: options.graceMs ?? leaseDeadlines.graceMs,
-      active: () => this.#membership.dealable,
-      computing: () => this.#mesh.plan().members,
-      mayCompute: (member) => this.#step?.mayCompute(member) ?? true,
-      ticked: (nowMs, lateMs) => this.#step?.tick(nowMs, lateMs),
-      stalled: (member, forMs) => {
-        this.#options.onStalled?.({ host: member.host, pid: member.pid });
-        this.#membership.drop(member, `no progress for ${Math.round(forMs)} ms, though its heartbeats come`);
-      },
-      nobodyLeft: () => {
-        if (!this.#life.isStopping) this.#notice("no worker is left: waiting for one to join");
-      },
-      noneToConfirm: (lease) => this.#intake.noneToConfirm(lease),
-    });
-    this.#reception = new Reception({
-      run,
-      generation: options.generation,
-      membership: { ...defaultMembership, ...options.membership },
-      chunkFloats: this.#reduction.chunkFloats,
-      inlineBytes: this.#inlineBytes,
-      maxWorkers: options.maxWorkers ?? Number.POSITIVE_INFINITY,
-      numericClass: start.numericClass,
-      isMixed: options.numerics === "mixed",
-      mesh: this.#mesh,
-      active: () => this.#membership.active,
-      isTraced: trace !== undefined,
-      emit: (event) => this.#emit(event),
+    this.#parts = coordinatorParts(run, start, options, {
+      life: this.#life,
+      ledger: this.#ledger,
+      members: this.#memberEvents(),
+      step: () => this.#step,
+      view: () => this.view,
+      weightsSha256: () => this.weightsSha256(),
       admitted: (member) => this.#admitted(member),
-    });
-    this.#ahead = new ReadAhead(run, this.#dealer, this.#phases);
-    this.#intake = new Intake({
-      clock: this.#clock,
-      generation: options.generation,
-      dealer: this.#dealer,
-      membership: this.#membership,
-      phases: this.#phases,
-      ledger: this.#ledger,
-      direct: (member, message, payload) => {
-        if (message.type === "reduced" || message.type === "applied") this.#step?.receive(member, message, payload);
-        else this.#mesh.receive(member, message);
-      },
       sendParameters: (member) => this.#sendParameters(member),
-      emit: (event) => this.#emit(event),
-      fail: (error) => this.fail(error),
-    });
-    this.#stepParts = {
-      run,
-      arena,
-      kernels,
-      generation: options.generation,
-      generations: this.#generations,
-      reduction: this.#reduction,
-      membership: this.#membership,
-      reception: this.#reception,
-      dealer: this.#dealer,
-      intake: this.#intake,
-      auditor: new Auditor({ arena, kernels }, this.#reduction, run.seed, options.auditShare ?? 0),
-      publisher: this.#publisher,
-      mesh: this.#mesh,
-      choice,
-      clock: this.#clock,
-      phases: this.#phases,
-      ledger: this.#ledger,
-      changed: this.#life.changed,
-      hashesChunks: !sharesMemory,
-      hashScratch: arena.allocate(8 * Math.max(1, this.#reduction.chunks)),
-      normBlockFloats,
-      skipsNonFinite: options.onNonFinite === "skip",
-      weightsSha256: options.hashEveryStep ? () => this.weightsSha256() : undefined,
-      emit: (event) => this.#emit(event),
-    };
-    const { saveNow } = options;
-    this.#steering = new Steering({
-      life: this.#life,
-      membership: this.#membership,
-      dealer: this.#dealer,
-      step: () => this.#generations.step,
-      save: saveNow === undefined ? undefined : () => saveNow(this.view),
       notice: (message) => this.#notice(message),
-    });
-    this.#validator = new Validator({
-      run,
-      clock: this.#clock,
-      generation: options.generation,
-      generations: this.#generations,
-      publisher: this.#publisher,
-      membership: this.#membership,
-      dealer: this.#dealer,
-      life: this.#life,
+      fail: (error) => this.fail(error),
     });
   }
 
   /** A new worker connection, not yet listened to. @param address where it comes from. */
   accept(connection: Connection<ToWorker, ToCoordinator>, address = "127.0.0.1"): void {
     if (this.#life.isOver) connection.close("the run is over");
-    else this.#membership.accept(connection, address);
+    else this.#parts.membership.accept(connection, address);
   }
 
   /** True once the run has ended, well or not. */
@@ -239,18 +78,18 @@ export class Coordinator {
 
   /** Does what a person asks for, after the step under way; it cannot change a bit of the result. Throws BAD_OPTION if it is not possible. */
   order(request: ControlRequest): void {
-    this.#steering.order(request);
+    this.#parts.steering.order(request);
   }
 
   /** What is known of the run besides its events. */
   get status(): CoordinatorStatus {
-    return coordinatorStatus(this.#life.state, this.#steering.isPaused, this.#membership.all, this.#ledger);
+    return coordinatorStatus(this.#life.state, this.#parts.steering.isPaused, this.#parts.membership.all, this.#ledger);
   }
 
   /** Where the time of the last committed step went by worker; null before the first. */
   get stepTimes(): StepTimes | null {
-    if (this.#step === undefined || this.#generations.step === this.#startStep) return null;
-    return stepTimes(this.#generations.step, this.#step.wallMs, this.#membership.active);
+    if (this.#step === undefined || this.#parts.generations.step === this.#startStep) return null;
+    return stepTimes(this.#parts.generations.step, this.#step.wallMs, this.#parts.membership.active);
   }
 
   /** Ends the run at once with an error, such as local workers that cannot be started. Nothing uncommitted remains. */
@@ -266,7 +105,7 @@ export class Coordinator {
       if (!this.#life.isStopping) this.#begin();
       let validation: Validation | undefined;
       while (!this.#isComplete && !this.#life.isStopping) {
-        await this.#steering.betweenSteps();
+        await this.#parts.steering.betweenSteps();
         await this.#enoughWorkers();
         if (this.#life.isStopping) break;
         if (!this.#owesValidation) {
@@ -289,14 +128,14 @@ export class Coordinator {
 
   /** The state now; see StateView for how long the views hold. */
   get view(): StateView {
-    const { step, parameters, updates } = this.#generations;
-    const slots = this.#run.optimizer.slots.map((_, i) => this.#generations.slot(i));
+    const { step, parameters, updates } = this.#parts.generations;
+    const slots = this.#run.optimizer.slots.map((_, i) => this.#parts.generations.slot(i));
     return {
       step,
       skippedSteps: step - updates,
       owesValidation: this.#owesValidation,
       progress: this.#progress,
-      numericClass: this.#reception.numericClass ?? "",
+      numericClass: this.#parts.reception.numericClass ?? "",
       parameters,
       slots,
     };
@@ -304,7 +143,7 @@ export class Coordinator {
 
   /** SHA-256 (hex) over the parameters in layout order, little-endian float32, without padding. */
   weightsSha256(): string {
-    return sha256OfParameters(this.#run.layout, this.#generations.parameters);
+    return sha256OfParameters(this.#run.layout, this.#parts.generations.parameters);
   }
 
   // ———————————————————————————————————————————————— one training step ————————————————————————————————————————————————
@@ -314,7 +153,7 @@ export class Coordinator {
    * @returns false when it was given up: the run is stopping, and nobody is left to compute.
    */
   async #trainStep(batch: PreparedBatch, timesBegun = 1): Promise<boolean> {
-    await this.#life.until(() => this.#publisher.isFlushed(this.#membership.active));
+    await this.#life.until(() => this.#parts.publisher.isFlushed(this.#parts.membership.active));
     const step = this.#assign(batch, timesBegun > 1); // shards → leases → workers
     if (timesBegun === 1) this.#readAhead(); // the next step's rows travel meanwhile
     const isInDoubt = (): boolean => step.distrusted !== undefined && timesBegun <= mostBeginnings;
@@ -322,7 +161,7 @@ export class Coordinator {
     if (isInDoubt()) return this.#beginAnew(step, batch, timesBegun);
     if (!step.isCollected) {
       step.abandon();
-      this.#notice(`no worker is left to finish step ${this.#generations.step + 1}: stopping without it`);
+      this.#notice(`no worker is left to finish step ${this.#parts.generations.step + 1}: stopping without it`);
       return false;
     }
     const update = step.finishUpdate();
@@ -341,23 +180,25 @@ export class Coordinator {
   #beginAnew(step: TrainingStep, batch: PreparedBatch, timesBegun: number): Promise<boolean> {
     const { id = "?", host = "?" } = step.distrusted ?? {};
     step.abandon();
-    this.#notice(`step ${this.#generations.step + 1} begins anew without what ${id} on ${host} contributed to it`);
+    this.#notice(
+      `step ${this.#parts.generations.step + 1} begins anew without what ${id} on ${host} contributed to it`,
+    );
     return this.#trainStep(batch, timesBegun + 1);
   }
 
   /** @param isAgain what is known of the next step is left for it, and sums go over the coordinator. */
   #assign(batch: PreparedBatch, isAgain: boolean): TrainingStep {
-    const ahead = isAgain ? undefined : this.#ahead.take();
-    const isCurrent = ahead !== undefined && this.#dealer.isCurrent(ahead.shares);
-    const shares = isCurrent ? ahead.shares : this.#dealer.plan(batch.shards.length);
+    const ahead = isAgain ? undefined : this.#parts.ahead.take();
+    const isCurrent = ahead !== undefined && this.#parts.dealer.isCurrent(ahead.shares);
+    const shares = isCurrent ? ahead.shares : this.#parts.dealer.plan(batch.shards.length);
     const number = ahead?.round ?? this.#nextRound++;
-    const { members, isDirect } = this.#mesh.plan();
+    const { members, isDirect } = this.#parts.mesh.plan();
     const isMesh =
       isDirect &&
       !isAgain &&
       shares.length === members.length &&
       shares.every(({ worker }, i) => worker === members[i]);
-    const step = new TrainingStep(this.#stepParts, number, batch, this.#progress.plateau, shares, isMesh);
+    const step = new TrainingStep(this.#parts.step, number, batch, this.#progress.plateau, shares, isMesh);
     this.#step = step;
     step.deal(shares);
     return step;
@@ -366,15 +207,17 @@ export class Coordinator {
   // ——————————————————————————————————————————————————————— data ———————————————————————————————————————————————————————
 
   #readAhead(): void {
-    const step = this.#generations.step + 1;
-    if (step < this.#run.totalSteps && !this.#life.isStopping) this.#ahead.start(this.#nextRound++, step);
+    const step = this.#parts.generations.step + 1;
+    if (step < this.#run.totalSteps && !this.#life.isStopping) this.#parts.ahead.start(this.#nextRound++, step);
   }
 
   async #nextBatch(): Promise<PreparedBatch> {
-    this.#phases.start();
+    this.#parts.phases.start();
     const waitingSinceMs = this.#clock.now();
-    const batch = await this.#life.orFailure(this.#ahead.batch ?? this.#run.batches.read(this.#generations.step));
-    this.#phases.waited("data", waitingSinceMs);
+    const batch = await this.#life.orFailure(
+      this.#parts.ahead.batch ?? this.#run.batches.read(this.#parts.generations.step),
+    );
+    this.#parts.phases.waited("data", waitingSinceMs);
     return batch;
   }
 
@@ -382,17 +225,17 @@ export class Coordinator {
 
   #isValidationDue(): boolean {
     const { evaluation, totalSteps } = this.#run;
-    const { step } = this.#generations;
+    const { step } = this.#parts.generations;
     return evaluation !== undefined && (evaluation.isDue(step) || step === totalSteps);
   }
 
   /** @returns undefined when it was given up, and is owed: the run is stopping, and nobody is left to compute. */
   async #validate(): Promise<Validation | undefined> {
-    const { step } = this.#generations;
-    this.#phases.interrupt();
+    const { step } = this.#parts.generations;
+    this.#parts.phases.interrupt();
     const sinceMs = this.#clock.now();
-    const { event, round } = await this.#validator.validate(this.#nextRound++, step, () => this.#isDeserted);
-    this.#trace?.span("validation", sinceMs, this.#clock.now(), step);
+    const { event, round } = await this.#parts.validator.validate(this.#nextRound++, step, () => this.#isDeserted);
+    this.#parts.trace?.span("validation", sinceMs, this.#clock.now(), step);
     this.#ledger.add(round);
     if (event === undefined) {
       this.#notice(`no worker is left for the validation after step ${step}: stopping without it`);
@@ -410,17 +253,17 @@ export class Coordinator {
   #memberEvents(): ConstructorParameters<typeof Membership>[2] {
     return {
       hello: (member) => {
-        this.#reception.welcome(member);
-        this.#trace?.greeted(member);
+        this.#parts.reception.welcome(member);
+        this.#parts.trace?.greeted(member);
       },
       ready: (member) => {
-        if (this.#trace !== undefined) member.send({ type: "heartbeat", sentMs: this.#clock.now() });
-        this.#reception.ready(member);
+        if (this.#parts.trace !== undefined) member.send({ type: "heartbeat", sentMs: this.#clock.now() });
+        this.#parts.reception.ready(member);
       },
-      echoed: (member, sentMs, echo) => this.#trace?.answered(member, sentMs, echo),
+      echoed: (member, sentMs, echo) => this.#parts.trace?.answered(member, sentMs, echo),
       message: (member, message, payload) => {
-        if (message.type === "spans") this.#trace?.spans(member, message.spans);
-        else this.#intake.receive(member, message, payload);
+        if (message.type === "spans") this.#parts.trace?.spans(member, message.spans);
+        else this.#parts.intake.receive(member, message, payload);
       },
       left: (member, departure) => this.#left(member, departure),
       broken: (error) => this.fail(error),
@@ -429,30 +272,31 @@ export class Coordinator {
 
   /** Parameters and what of the next is final; a member that takes part in an exchange no longer does. */
   #sendParameters(member: Member): void {
-    this.#mesh.stateIsAt(member, -1);
+    this.#parts.mesh.stateIsAt(member, -1);
     this.#step?.demote(member);
-    this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []);
+    this.#parts.publisher.sendAll(member, this.#step?.updatedChunks ?? []);
   }
 
   #admitted(member: Member): void {
-    this.#publisher.sendAll(member, this.#step?.updatedChunks ?? []);
-    this.#mesh.admitted(member);
+    this.#parts.publisher.sendAll(member, this.#step?.updatedChunks ?? []);
+    this.#parts.mesh.admitted(member);
     const { averageSlot } = this.#run.optimizer;
-    if (this.#dealer.round?.usesAverage && averageSlot !== undefined) this.#publisher.sendAverage(member, averageSlot);
-    this.#dealer.dealOrphans();
+    if (this.#parts.dealer.round?.usesAverage && averageSlot !== undefined)
+      this.#parts.publisher.sendAverage(member, averageSlot);
+    this.#parts.dealer.dealOrphans();
     this.#life.changed.notify();
   }
 
   #left(member: Member, departure: Departure): void {
     const { id, host, lanes } = member;
-    this.#trace?.left(member, departure.reason);
+    this.#parts.trace?.left(member, departure.reason);
     if (host !== "?") this.#emit({ type: "worker", event: "left", id, host, lanes, reason: departure.reason });
-    this.#dealer.round?.leases.release(member);
+    this.#parts.dealer.round?.leases.release(member);
     this.#step?.left(member);
     if (departure.error?.code === "PROTOCOL" || departure.error?.code === "QUARANTINED") this.#step?.distrust(member);
-    this.#mesh.left(member);
-    this.#reception.left(member);
-    this.#dealer.dealOrphans();
+    this.#parts.mesh.left(member);
+    this.#parts.reception.left(member);
+    this.#parts.dealer.dealOrphans();
     this.#life.changed.notify();
   }
 
@@ -460,26 +304,26 @@ export class Coordinator {
 
   async #workersReady(): Promise<void> {
     const wanted = Math.max(1, this.#options.startWorkers);
-    await this.#life.until(() => this.#membership.active.length >= wanted || this.#life.isStopping);
+    await this.#life.until(() => this.#parts.membership.active.length >= wanted || this.#life.isStopping);
   }
 
   async #enoughWorkers(): Promise<void> {
     const least = this.#options.minWorkers ?? 1;
-    if (least <= 1 || this.#membership.active.length >= least) return;
-    this.#notice(`${this.#membership.active.length} of at least ${least} workers are here: waiting for more`);
-    await this.#life.until(() => this.#membership.active.length >= least || this.#life.isStopping);
+    if (least <= 1 || this.#parts.membership.active.length >= least) return;
+    this.#notice(`${this.#parts.membership.active.length} of at least ${least} workers are here: waiting for more`);
+    await this.#life.until(() => this.#parts.membership.active.length >= least || this.#life.isStopping);
   }
 
   #begin(): void {
     this.#life.begin();
-    this.#emit(runStarted(this.#run, this.#startStep, this.#reception.numericClass ?? ""));
+    this.#emit(runStarted(this.#run, this.#startStep, this.#parts.reception.numericClass ?? ""));
   }
 
   #finish(wallMs: number, validation: Validation | undefined): DoneEvent {
-    const { step } = this.#generations;
+    const { step } = this.#parts.generations;
     const outcome = !this.#isComplete ? "stopped" : step < this.#run.totalSteps ? "early-stopped" : "completed";
     const result = { outcome, step, weightsSha256: this.weightsSha256(), validation, wallMs } as const;
-    const done = runDone(this.#run, result, this.#ledger, this.#membership.active);
+    const done = runDone(this.#run, result, this.#ledger, this.#parts.membership.active);
     this.#emit(done);
     this.#end(done.outcome, `the run is over: ${done.outcome}`);
     return done;
@@ -488,24 +332,20 @@ export class Coordinator {
   /** @param mayGoOn workers are to try for a while to reach the next coordinator of the run. */
   #end(code: string, message: string, mayGoOn = false): void {
     this.#life.end();
-    this.#ahead.take();
-    this.#dealer.stop();
-    this.#membership.dismissAll(code, message, mayGoOn);
+    this.#parts.ahead.take();
+    this.#parts.dealer.stop();
+    this.#parts.membership.dismissAll(code, message, mayGoOn);
   }
 
   /** All steps are done and validated, or validations have said that it is enough. */
   get #isComplete(): boolean {
     if (this.#owesValidation) return false;
-    return this.#generations.step >= this.#run.totalSteps || this.#progress.earlyStopping.isOver;
-  }
-
-  get #inlineBytes(): number {
-    return this.#options.sharesMemory ? 0 : (this.#options.inlineBytes ?? 16_384);
+    return this.#parts.generations.step >= this.#run.totalSteps || this.#progress.earlyStopping.isOver;
   }
 
   /** The run is to stop, and nobody is there who could finish what is under way. */
   get #isDeserted(): boolean {
-    return this.#life.isStopping && this.#membership.active.length === 0;
+    return this.#life.isStopping && this.#parts.membership.active.length === 0;
   }
 
   #notice(message: string): void {

@@ -17,8 +17,8 @@ function problemOf(token: string): string | undefined {
   if (!/^[\w+/=-]*$/.test(token)) return "has characters other than those of hex and base64";
   if (token.length < 32) return `has ${token.length} characters, at least 32 are needed for 128 bits`;
   if (token.length > 512) return `has ${token.length} characters, at most 512 are taken`;
-  const distinct = new Set(token).size; // of 32 random hex digits, 8 or fewer differ once in ten million tokens
-  if (distinct <= 8) return `has only ${distinct} different characters`;
+  const distinct = new Set(token).size; // of 32 random hex digits, 6 or fewer differ once in five thousand million tokens
+  if (distinct <= 6) return `has only ${distinct} different characters`;
   for (let period = 1; period <= token.length / 2; period++) {
     if (token.startsWith(token.slice(period))) return `repeats its first ${period} characters`;
   }
