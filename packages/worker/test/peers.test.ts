@@ -1,5 +1,5 @@
 import { systemClock } from "@tutti/core/clock";
-import type { MessageOf, PeerMessage, ToWorker } from "@tutti/core/wire";
+import { type MessageOf, type PeerMessage, subprotocol, type ToWorker } from "@tutti/core/wire";
 import { expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import { PeerLinkRules } from "../src/mesh/peer-link-rules.ts";
@@ -112,7 +112,7 @@ test("lets nobody in without the run's key, nor web pages, and tells that it can
   expect(await second.next()).toMatch(/^unlinked w1: .*ECONNREFUSED/);
   const answer = (headers: Record<string, string>): Promise<number | undefined> =>
     new Promise((resolve) => {
-      const socket = new WebSocket(`ws://127.0.0.1:${first.port}`, "tutti.v1", { headers });
+      const socket = new WebSocket(`ws://127.0.0.1:${first.port}`, subprotocol, { headers });
       socket.on("error", () => {});
       socket.once("unexpected-response", (request, response) => {
         resolve(response.statusCode);
