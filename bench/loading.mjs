@@ -76,7 +76,7 @@ const files = {
   parquet: "small.parquet",
 };
 
-export async function measure({ rounds, quick, log }) {
+export async function measure({ rounds, quick, only, log }) {
   const folder = mkdtempSync(join(tmpdir(), "tutti-loading-"));
   try {
     const megabytes = quick ? 100 : 1000;
@@ -92,8 +92,10 @@ export async function measure({ rounds, quick, log }) {
       [`csv, ${workers} workers`, () => ask("ours-epochs.mjs", "csv", join(folder, "small.csv"), workers, steps)],
       [`idx, ${workers} workers`, () => ask("ours-epochs.mjs", "idx", digits, workers, steps)],
     ]);
-    const read = await alternate(Object.fromEntries(reading), Math.min(rounds, 3));
-    const waited = await alternate(Object.fromEntries(epochs), Math.min(rounds, 3));
+    const wanted = (measures) =>
+      Object.fromEntries(measures.filter(([name]) => only.length === 0 || only.includes(name)));
+    const read = await alternate(wanted(reading), Math.min(rounds, 3));
+    const waited = await alternate(wanted(epochs), Math.min(rounds, 3));
     const of = (all, name) => median(all.map((one) => one[name]));
     const results = {
       read: Object.entries(read).map(([reader, all]) => ({
@@ -111,7 +113,7 @@ export async function measure({ rounds, quick, log }) {
         stepMs: of(all, "stepMs"),
       })),
     };
-    return { results, tables: tablesOf(results, steps) };
+    return { results, tables: tablesOf(results, steps).filter(({ rows }) => rows.length > 0) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

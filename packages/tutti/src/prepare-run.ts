@@ -180,7 +180,8 @@ async function readShard(
   rowOf: (sample: number) => number,
 ): Promise<PreparedShard> {
   const program = programOf(mode, shard);
-  const rows = Float64Array.from({ length: program.samples }, (_, sample) => rowOf(sample));
+  const rows = new Float64Array(program.samples);
+  for (let sample = 0; sample < rows.length; sample++) rows[sample] = rowOf(sample);
   const packed = await readColumns(program, paddedTo(dataset, shard.paddedTo), rows);
   checkColumns(program, packed, (sample) => rows[sample]!, dataset.table);
   return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes: packed.bytes };
