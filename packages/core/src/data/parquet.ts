@@ -6,6 +6,7 @@ import type { ColumnDType } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
 import { type DataFile, openDataFile } from "./file.ts";
 import { checkFileNames, type FileNames, findFiles } from "./files.ts";
+import { type ByteSource, checkPages } from "./parquet-pages.ts";
 import { type DataSource, type Declared, isRecord, type OpenContext, type PlainObject } from "./source.ts";
 import { TableBuilder, type TableField } from "./table.ts";
 import type { Cell } from "./table-cells.ts";
@@ -72,9 +73,9 @@ async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle)
     import("hyparquet-compressors"),
   ]);
   const { size } = await handle.stat();
-  const source = {
+  const source: ByteSource = {
     byteLength: size,
-    slice: (start: number, end = size): Promise<ArrayBuffer> => bytesAt(handle, start, end),
+    slice: (start, end = size) => bytesAt(handle, start, end),
   };
   const metadata = await parquetMetadataAsync(source);
   const schema = parquetSchema(metadata).children;
@@ -84,6 +85,7 @@ async function readFile(table: TableBuilder, file: DataFile, handle: FileHandle)
   );
   const readers = fields.map((field) => fieldReader(table, file, field, schema));
   const wanted = [...new Set(fields.map(({ header }) => header))];
+  await checkPages(source, metadata, wanted);
   let rowStart = 0;
   for (const rows of rowsOfGroups(metadata)) {
     const rowEnd = rowStart + rows;

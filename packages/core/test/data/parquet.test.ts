@@ -124,3 +124,29 @@ test("a file that is no parquet, or a damaged one, is refused by name, wherever 
     );
   }
 });
+
+test("no damaged byte hangs the reader or gives another error than one that names the file", async () => {
+  const word = Array.from({ length: 60 }, (_, row) => ["a", "b"][row % 2]!);
+  await write(
+    [
+      { name: "x", data: Float64Array.from({ length: 60 }, (_, row) => row), type: "DOUBLE" },
+      { name: "n", data: Array.from({ length: 60 }, (_, row) => (row % 7 === 0 ? null : row)), type: "INT32" },
+      { name: "w", data: word, type: "STRING" },
+    ],
+    { rowGroupSize: 20 },
+  );
+  const whole = await readFile(join(folder, "rows.parquet"));
+  const found = new Set<string>();
+  for (let at = 0; at < whole.length; at += 3) {
+    const damaged = Uint8Array.from(whole);
+    damaged[at] = (at * 37) % 256;
+    await writeFile(join(folder, "rows.parquet"), damaged);
+    const outcome = await opened({
+      columns: { x: "float32", n: { dtype: "int32", missing: 0 }, w: "category" },
+    }).catch((error: TuttiError) => error);
+    if (!(outcome instanceof Error)) continue; // a value that is another one, or a field that nobody reads
+    found.add(outcome.code);
+    expect(outcome.message).toContain("rows.parquet");
+  }
+  expect([...found].sort()).toEqual(["DATA_INVALID", "DATA_MISSING"]);
+});
