@@ -12,6 +12,8 @@ export interface LocalWorkersOptions {
   readonly lanes: number;
   /** Data sets that they read for themselves. */
   readonly data: DataPlaces;
+  /** Memory for the columns of each of these; undefined: what workers take by default. */
+  readonly dataMemoryBytes: number | undefined;
   readonly log: (line: string) => void;
   /** True once the run has ended, when workers end by themselves. */
   readonly isOver: () => boolean;
@@ -79,7 +81,7 @@ export class LocalWorkers {
   }
 
   #start(place: string, failures: number): void {
-    const { url, token, lanes, data, log, failed, isOver } = this.#options;
+    const { url, token, lanes, data, dataMemoryBytes, log, failed, isOver } = this.#options;
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
     const file = SharedFile.create();
@@ -92,6 +94,7 @@ export class LocalWorkers {
         TUTTI_TOKEN: token,
         TUTTI_LANES: String(lanes),
         TUTTI_DATA: JSON.stringify(data),
+        ...(dataMemoryBytes === undefined ? {} : { TUTTI_DATA_MEMORY: String(dataMemoryBytes) }),
         ...(file === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inheritedDescriptor}` }),
       },
       stdio: ["ignore", "pipe", "pipe", "ipc", file === undefined ? "ignore" : file.descriptor],

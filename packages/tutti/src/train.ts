@@ -193,7 +193,13 @@ async function runTraining(
     if (workers > 0) {
       const { places, remove } = await localPlaces(prepared.placed);
       closing.push(remove);
-      const local = await localWorkers(lanes, places, coordinator, accept, log);
+      const local = await localWorkers(
+        lanes,
+        { places, memoryBytes: options.dataMemoryBytes },
+        coordinator,
+        accept,
+        log,
+      );
       closing.push(local.close);
       children = local.children;
       children.start(workers);
@@ -247,7 +253,7 @@ function remoteWorkers(
 /** Where worker processes of this machine will run: a server on loopback that nobody else can join. */
 async function localWorkers(
   lanes: number,
-  data: DataPlaces,
+  data: { readonly places: DataPlaces; readonly memoryBytes: number | undefined },
   coordinator: Coordinator,
   accept: (...from: Parameters<Coordinator["accept"]>) => void,
   log: (line: string) => void,
@@ -259,7 +265,8 @@ async function localWorkers(
     url: server.url,
     token,
     lanes,
-    data,
+    data: data.places,
+    dataMemoryBytes: data.memoryBytes,
     log,
     isOver: () => coordinator.isOver,
     failed: (error) => coordinator.fail(error),

@@ -6,7 +6,7 @@ import { SharedFile } from "@tutti/core/wire";
 import { runWorker } from "./run-worker.ts";
 
 const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1", TUTTI_DATA: data = "{}" } = process.env;
-const { TUTTI_SHARED_FILE: sharedFile } = process.env;
+const { TUTTI_SHARED_FILE: sharedFile, TUTTI_DATA_MEMORY: dataMemory } = process.env;
 /** "NAME DESCRIPTOR" of a file that the parent has opened. */
 const [, name, descriptor] = /^(\S+) (\d+)$/.exec(sharedFile ?? "") ?? [];
 const shared = name === undefined ? undefined : { name, file: new SharedFile(Number(descriptor), "child") };
@@ -25,6 +25,7 @@ try {
     token,
     lanes: Number(lanes),
     data: JSON.parse(data) as DataPlaces,
+    dataMemoryBytes: dataMemory === undefined ? undefined : Number(dataMemory),
     ...(shared === undefined ? {} : { shared }),
     signal: leaving.signal,
     log,

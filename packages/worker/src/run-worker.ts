@@ -23,6 +23,8 @@ export interface RunWorkerOptions {
   readonly retryForMs?: number;
   /** Data sets that this worker has for itself: relative paths start from the working directory. */
   readonly data?: DataPlaces;
+  /** Memory for the columns of each of them; the rest is read from the files, by position. 256 MiB by default. */
+  readonly dataMemoryBytes?: number | undefined;
   /** What this process shares with the coordinator's, which started it. */
   readonly shared?: ConnectOptions["shared"];
   /** Where to listen for other workers, if the run wants them to exchange sums; loopback and any free port by default. */
@@ -52,7 +54,7 @@ const mostBrokenMemberships = 5;
 export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { url, token, ca, shared, signal, log, retryForMs = defaultRetryMs } = options;
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
-  const data = await openedPlaces(options.data);
+  const data = await openedPlaces(options.data, options.dataMemoryBytes);
   const arena = new Arena();
   const memory = new WorkerMemory(computeMemory(arena));
   const known = new KnownRun();
@@ -122,10 +124,13 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   }
 }
 
-async function openedPlaces(places: DataPlaces = {}): Promise<ReadonlyMap<string, Dataset>> {
+async function openedPlaces(
+  places: DataPlaces = {},
+  memoryBytes: number | undefined,
+): Promise<ReadonlyMap<string, Dataset>> {
   if (Object.keys(places).length === 0) return new Map();
   const { openPlaces } = await import("@tutti/core/data"); // most workers are sent their rows
-  return openPlaces(places, { baseDirectory: process.cwd() });
+  return openPlaces(places, { baseDirectory: process.cwd(), ...(memoryBytes === undefined ? {} : { memoryBytes }) });
 }
 
 function errorCodeOf(

@@ -15,6 +15,8 @@ export interface WorkOptions {
   readonly ca: string | undefined;
   /** Data sets to read for itself: NAME=FILE or NAME.COLUMN=FILE. */
   readonly data: readonly string[];
+  /** Memory for the columns of each of them. */
+  readonly dataMemoryBytes: number | undefined;
   /** Where to listen for other workers. */
   readonly peerHost: string | undefined;
   readonly peerPort: number | undefined;

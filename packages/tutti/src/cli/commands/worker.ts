@@ -59,14 +59,21 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
           defaultDescription: "none",
           describe: "A data set to read for itself where the run says so: train=train.safetensors; repeatable",
         })
+        .option("data-memory", {
+          coerce: wholeNumber("data-memory", 0),
+          requiresArg: true,
+          describe: "MiB for the columns of each of these, 256 by default; the rest is read from the files",
+        })
         .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),
     async (args) => {
       const { work } = await import("../work.ts");
       const { readText, readToken } = await import("../secrets.ts");
-      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data, peerHost, peerPort } = args;
+      const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data, dataMemory, peerHost, peerPort } = args;
       const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
       const token = await readToken(tokenFile);
-      await work({ url, lanes, retryForMs: retry * 1000, json, token, ca, data, peerHost, peerPort }, output);
+      const dataMemoryBytes = dataMemory === undefined ? undefined : dataMemory * 2 ** 20;
+      const how = { lanes, retryForMs: retry * 1000, json, token, ca, data, dataMemoryBytes, peerHost, peerPort };
+      await work({ url, ...how }, output);
     },
   );
 }
