@@ -9,7 +9,7 @@ export function figure(value) {
 }
 
 /** A ratio where above 1 means that ours is better. */
-export const times = (value) => (value === undefined || Number.isNaN(value) ? "-" : `${value.toFixed(2)}x`);
+export const times = (value) => (value === undefined || !Number.isFinite(value) ? "-" : `${value.toFixed(2)}x`);
 
 export function textTable({ title, columns, rows, notes = [] }) {
   const cells = [columns, ...rows].map((row) => row.map(String));
