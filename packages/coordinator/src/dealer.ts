@@ -165,6 +165,7 @@ export class Dealer {
     const nowMs = this.#parts.clock.now();
     const lateMs = this.#parts.lateMs();
     this.#parts.ticked(nowMs, lateMs);
+    if (round.leases.orphans().some((lease) => this.leastBusy(lease) !== undefined)) this.dealOrphans();
     for (const lease of round.leases.late(nowMs - lateMs)) {
       const member = this.leastBusy(lease);
       if (member !== undefined) this.deal(lease, member);

@@ -72,9 +72,18 @@ export class DirectExchange {
     return this.#participants.has(member);
   }
 
-  /** Whether leases of this round may be dealt to the member: those who take part, or anybody once they all are gone. */
+  /**
+   * Whether leases of this round may be dealt to the member: those who take part, or anybody once all of them are gone or
+   * are being drained.
+   */
   mayCompute(member: Member): boolean {
-    return this.#participants.size === 0 || this.#participants.has(member);
+    return this.#participants.has(member) || !this.#canCompute;
+  }
+
+  /** Somebody who takes part may still be given work. */
+  get #canCompute(): boolean {
+    for (const { isDealable } of this.#participants) if (isDealable) return true;
+    return false;
   }
 
   /** @param divisor the step's sum of sample weights, as float32. */
@@ -118,7 +127,13 @@ export class DirectExchange {
     if (!this.#participants.delete(member)) return;
     this.#applied.delete(member);
     this.#reown((chunk) => this.#owners[chunk] === member);
+    this.#yieldUnlessComputing();
     if (this.isAgreed) this.#parts.agreed();
+  }
+
+  /** Whoever computes from now on takes no part: the owners are not sent what it adds, the coordinator is. */
+  #yieldUnlessComputing(): void {
+    if (this.#participants.size > 0 && !this.#canCompute) this.fallBack("those who take part are being drained");
   }
 
   /** A member is still here, but gets t+1 from the coordinator, as one that joined in the middle of the step. */
@@ -142,6 +157,7 @@ export class DirectExchange {
     for (const member of this.#participants) peerBytes += member.peerBytes;
     if (peerBytes > this.#peerBytes) this.#lastProgressMs = nowMs; // however slow their links are
     this.#peerBytes = peerBytes;
+    this.#yieldUnlessComputing();
     if (nowMs - this.#lastProgressMs < lateMs) return;
     const { round, reduction, notice } = this.#parts;
     if (round.scalars !== undefined && !reduction.isComplete) this.fallBack("sums have not come for a long time");
