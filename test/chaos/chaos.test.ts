@@ -109,19 +109,21 @@ async function report(result: ChaosResult, out: string): Promise<Judgement> {
   return judgement;
 }
 
-/** Sockets that any process still holds at a port where a coordinator listened (Linux); those in TIME_WAIT are nobody's. */
+/**
+ * Sockets that any process still holds at a port where a coordinator listened (Linux). Without an inode they are nobody's: the
+ * system's own, in TIME_WAIT or telling the other end of a process that was killed.
+ */
 function openSockets({ generations }: ChaosResult): readonly string[] {
   const ports = generations.flat().flatMap((event) => {
     const port = event.type === "notice" ? /listening for workers at .*:(\d+)$/.exec(event.message)?.[1] : undefined;
     return port === undefined ? [] : [Number(port).toString(16).toUpperCase().padStart(4, "0")];
   });
-  const timeWait = "06";
   return readFileSync("/proc/net/tcp", "utf8")
     .split("\n")
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
-    .filter(([, local = "", remote = "", state]) =>
-      ports.some((port) => (local.endsWith(`:${port}`) || remote.endsWith(`:${port}`)) && state !== timeWait),
+    .filter(([, local = "", remote = "", , , , , , , inode]) =>
+      ports.some((port) => (local.endsWith(`:${port}`) || remote.endsWith(`:${port}`)) && inode !== "0"),
     )
     .map((fields) => fields.slice(1, 4).join(" "));
 }
