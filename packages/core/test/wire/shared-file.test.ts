@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
 const hasMemoryFiles = existsSync("/dev/shm");
+if (!hasMemoryFiles) console.warn("SKIPPED: files in memory need /dev/shm, which this machine has not");
 const binary = { binary: true, compress: false };
 const opened: { close(): void }[] = [];
 
