@@ -4,6 +4,7 @@
 export { adam, adamAmsgrad, lion, nadam } from "./adam";
 export { adadelta, adagrad, rmsprop, rmspropCentered, rmspropCenteredMomentum, rmspropMomentum } from "./adaptive";
 export { hash64 } from "./hash";
+export { normal } from "./normal";
 export { bernoulli } from "./philox";
 export { packBfloat16, packInt8, roundBfloat16, roundInt8, unpackBfloat16, unpackInt8 } from "./rounding";
 export { sgd, sgdMomentum, sgdNesterov } from "./sgd";

@@ -86,6 +86,21 @@ test("predicts what ONNX Runtime computes with model.onnx, bit for bit, from all
   expect(best).toEqual(await predict(result.out!.best!, columns, whole));
 });
 
+test("takes a data source, batch by batch, to the same bits; refuses one that lacks a column", async () => {
+  const expected = await predict(out, columns, { batchSize: 50 });
+  expect(await predict(out, source(0, validationRows), { batchSize: 50 })).toEqual(expected);
+  const rest = data.arrays({ image: Uint8Array.of(1, 2), shift: Float32Array.of(1, 2) });
+  await expect(predict(out, rest)).rejects.toMatchObject({
+    code: "DATA_INVALID",
+    message: expect.stringMatching(
+      /column "image": the model takes uint8 \[2, 3\] a sample, the source has uint8 \[\]/,
+    ),
+  });
+  await expect(predict(out, data.arrays({ shift: Float32Array.of(1) }))).rejects.toThrow(
+    "no such column; it has shift",
+  );
+});
+
 test("takes columns that begin anywhere in memory, Node's buffers too, to the same bits", async () => {
   const predictor = await openModel(out);
   const expected = await predictor.predict(columns, { batchSize: 50 });

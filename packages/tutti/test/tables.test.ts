@@ -94,6 +94,22 @@ test("predict takes words, raw values and NaN, and says which word a model does 
   );
 });
 
+test("predict reads files as training does: words in any order, missing cells, without the label", async () => {
+  const out = join(folder, "from-file");
+  await train(definitionOf(data.csv("all.csv", { columns })), { baseDirectory: folder, out });
+  const { x, word } = columns;
+  // "blue" is in no row, and the words would be counted otherwise.
+  writeFileSync(join(folder, "new.csv"), "word,b,a\nred,7,5\ngreen,7,\nred,,80\n");
+  const { prediction } = await predict(out, data.csv("new.csv", { columns: { x, word } }), { baseDirectory: folder });
+  const values = Float32Array.of(5, 7, Number.NaN, 7, 80, Number.NaN);
+  expect(prediction).toEqual((await predict(out, { x: values, word: ["red", "green", "red"] })).prediction);
+  writeFileSync(join(folder, "other.csv"), "a,b,word\n1,2,red\n3,4,mauve\n");
+  const other = data.csv(join(folder, "other.csv"), { columns: { x, word } });
+  await expect(predict(out, other)).rejects.toThrow(
+    'other.csv row 2, column "word": expected a category of the training data, "blue", "green", "red"; found "mauve"',
+  );
+});
+
 test("a label without a place, and a row that makes the loss infinite, are named by file and row", async () => {
   const model = nn.linear(1, 2);
   const options = { model, optimizer: optim.sgd({ lr: 0.1 }), batchSize: "all", shards: 1 } as const;

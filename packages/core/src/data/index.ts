@@ -74,6 +74,7 @@ export {
   type Dataset,
   paddedTo,
   type RowPlace,
+  rowRange,
   type Sequences,
   type Table,
   type TableColumnFacts,
@@ -104,7 +105,7 @@ export {
 export { saveDataset } from "./save.ts";
 export { scalarColumn, valuesOf } from "./scalar-column.ts";
 export type { SequenceOptions, SequenceType } from "./sequence-options.ts";
-export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject } from "./source.ts";
+export type { ColumnsOf, DataSource, OpenContext, PlainData, PlainObject, SplitParts } from "./source.ts";
 export type { SplitOptions, SplitValue } from "./split.ts";
 export { type ColumnSurvey, type DataSurvey, type RowSurvey, surveyDataset, type ValueFacts } from "./survey.ts";
 export type { CategoryColumn, Normalization, NumberColumn, TableColumn, TableColumns } from "./table-options.ts";

@@ -28,6 +28,14 @@ export interface DataSource<Columns extends ColumnTypes = ColumnTypes> {
    * @param context.baseDirectory folder which relative paths start from: the run file's.
    */
   open(context: OpenContext): Promise<Dataset>;
+  /** Present where this is one of the two parts of `data.split`: the same object in both. */
+  readonly split?: SplitParts;
+}
+
+/** Two sources that must go on telling rows apart in the same way. */
+export interface SplitParts {
+  /** Both parts with another description of either, whose `part` may be any. Throws BAD_OPTION. */
+  withDescription(describe: PlainObject): { readonly train: DataSource; readonly validation: DataSource };
 }
 
 export interface OpenContext {

@@ -11,7 +11,7 @@ import {
   type OpenContext,
   type PlainData,
   type PlainObject,
-  refuseOtherDescription,
+  type SplitParts,
 } from "./source.ts";
 
 /** Which rows are for validation: one of the three. */
@@ -43,21 +43,37 @@ export function split<Columns extends ColumnTypes>(
     throw bad("expected a data source, such as data.csv(…), and options");
   }
   checkOptions(options);
+  return partsOf(source, options);
+}
+
+function partsOf<Columns extends ColumnTypes>(source: DataSource<Columns>, options: SplitOptions) {
   const shared = new SharedSource(source);
-  const part = (name: "train" | "validation"): DataSource<Columns> => {
-    const describe = { part: name, ...plain(options), source: { kind: source.kind, ...source.describe } };
-    const own: DataSource<Columns> = {
-      kind: "split",
-      describe,
-      withDescription(other) {
-        refuseOtherDescription("split", describe, other);
-        return own;
-      },
-      open: (context) => openPart(shared, options, name, context),
-    };
-    return own;
+  const withDescription = ({ part: _, source: inner, ...other }: PlainObject) => {
+    checkOptions(other);
+    return partsOf(withInner(source, inner), other);
   };
+  const part = (name: "train" | "validation"): DataSource<Columns> => ({
+    kind: "split",
+    describe: { part: name, ...plain(options), source: { kind: source.kind, ...source.describe } },
+    withDescription(other) {
+      if (other.part !== name) throw bad(`part: is ${JSON.stringify(name)} here and cannot be set`);
+      return withDescription(other)[name];
+    },
+    open: (context) => openPart(shared, options, name, context),
+    split: parts,
+  });
+  const parts: SplitParts = { withDescription };
   return { train: part("train"), validation: part("validation") };
+}
+
+/** The source that is split, with another description. */
+function withInner<Columns extends ColumnTypes>(
+  source: DataSource<Columns>,
+  describe: PlainData | undefined,
+): DataSource<Columns> {
+  const { kind, ...rest } = isRecord(describe) ? (describe as PlainObject) : {};
+  if (kind !== source.kind) throw bad(`source.kind: is ${JSON.stringify(source.kind)} and cannot be set`);
+  return JSON.stringify(rest) === JSON.stringify(source.describe) ? source : source.withDescription(rest);
 }
 
 /** A source that is opened once for all who have it open. */

@@ -1,10 +1,17 @@
 import { TuttiError } from "../errors/index.ts";
-import { type RandomStream, randomStream } from "../random/index.ts";
+import type { Kernels } from "../kernels/index.ts";
+import { type RandomStream, randomStream, randomWords } from "../random/index.ts";
 import type { Augmentation, ProgramAugmentation } from "../step/augmentation.ts";
 import type { ProgramColumn, ProgramManifest } from "../step/shard-program.ts";
 import type { RandomPosition } from "./draw-randoms.ts";
-import { elementsOf, packedColumns } from "./packed-tensors.ts";
+import { elementsOf, noiseFloats, packedColumns } from "./packed-tensors.ts";
 import { bytesPerElement, type TensorMemory } from "./tensor-memory.ts";
+
+/** Where noise is drawn: room for `noiseFloats` values. */
+export interface NoiseRoom {
+  readonly kernels: Kernels;
+  readonly address: number;
+}
 
 /**
  * Copies a shard's packed columns and changes them as its program says. What becomes of a sample is a pure function of the run's
@@ -20,6 +27,7 @@ export function augmentColumns(
   augmentation: ProgramAugmentation,
   from: number,
   to: number,
+  room: NoiseRoom,
   { seed, step, firstPosition }: RandomPosition,
 ): void {
   const { offsets, totalBytes } = packedColumns(program);
@@ -34,7 +42,10 @@ export function augmentColumns(
     if (column === undefined) continue; // the step function does not use it
     const samples = new Samples(memory, to + offsets[index]!, column);
     for (const [place, change] of changes.entries()) {
-      samples.change(change, randomStream(seed, "augment", name, place, epoch), first);
+      if (change.kind === "noise") {
+        const words = randomWords(seed, "augment", name, place, epoch);
+        samples.addNoise(room, words, change.std, first);
+      } else samples.change(change, randomStream(seed, "augment", name, place, epoch), first);
     }
   }
 }
@@ -59,7 +70,7 @@ class Samples {
     this.#sampleBytes = elementsOf(shape) * bytesPerElement(column.dtype);
   }
 
-  change(change: Augmentation, random: RandomStream, firstPosition: number): void {
+  change(change: Exclude<Augmentation, { readonly kind: "noise" }>, random: RandomStream, firstPosition: number): void {
     for (let sample = 0; sample < this.#count; sample++) {
       const position = firstPosition + sample;
       switch (change.kind) {
@@ -73,9 +84,6 @@ class Samples {
             const shift = Math.floor((word * (2 * change.padding + 1)) / 2 ** 32) - change.padding;
             this.#shift(sample, axis, shift);
           }
-          break;
-        case "noise":
-          this.#addNoise(sample, change.std, random, position);
           break;
       }
     }
@@ -127,20 +135,30 @@ class Samples {
     }
   }
 
-  #addNoise(sample: number, std: number, random: RandomStream, position: number): void {
+  /** To value i of the sample at a position that of the stream at position · values + i. */
+  addNoise({ kernels, address }: NoiseRoom, { key, path }: ReturnType<typeof randomWords>, std: number, first: number) {
     const { dtype } = this.#column;
-    const count = elementsOf(this.#shape);
-    const values = this.#memory.view(dtype, this.#address + sample * this.#sampleBytes, count);
-    const noise = new Float32Array(count);
-    random.fillNormal(noise, 0, std, position * count);
-    if (values instanceof Float32Array || values instanceof Float64Array) {
-      for (let i = 0; i < count; i++) values[i] = values[i]! + noise[i]!;
-      return;
-    }
-    const [least, greatest] = integerRange(dtype);
-    for (let i = 0; i < count; i++) {
-      const value = Math.floor(Number(values[i]!) + noise[i]! + 0.5);
-      (values as Int32Array)[i] = Math.min(greatest, Math.max(least, value));
+    const count = this.#count * elementsOf(this.#shape);
+    const values = this.#memory.view(dtype, this.#address, count);
+    const firstIndex = first * elementsOf(this.#shape);
+    const noise = this.#memory.view("float32", address, noiseFloats) as Float32Array;
+    const isFloat = values instanceof Float32Array || values instanceof Float64Array;
+    const [least, greatest] = isFloat ? [0, 0] : integerRange(dtype);
+    for (let done = 0; done < count; ) {
+      const block = Math.floor((firstIndex + done) / 4);
+      const skipped = firstIndex + done - 4 * block;
+      // A piece ends where the upper half of the counter changes.
+      const blocks = Math.min(noiseFloats / 4, 2 ** 32 - (block % 2 ** 32));
+      kernels.normal(address, blocks, block, key, path, { mean: 0, std });
+      const end = Math.min(count, done + 4 * blocks - skipped);
+      for (let at = skipped - done; done < end; done++) {
+        const drawn = noise[at + done]!;
+        if (isFloat) values[done] = values[done]! + drawn;
+        else {
+          const value = Math.floor(Number(values[done]!) + drawn + 0.5);
+          (values as Int32Array)[done] = Math.min(greatest, Math.max(least, value));
+        }
+      }
     }
   }
 }

@@ -82,8 +82,10 @@ export class Executor implements Lane {
     const { augmentation } = bound.program;
     let { columns } = shard;
     if (augmentation !== undefined) {
-      const changed = randoms + packedScratch(bound.program).columns;
-      augmentColumns(this.#arena, bound.program, augmentation, columns, changed, position);
+      const scratch = packedScratch(bound.program);
+      const changed = randoms + scratch.columns;
+      const noise = { kernels: this.#kernels, address: randoms + scratch.noise };
+      augmentColumns(this.#arena, bound.program, augmentation, columns, changed, noise, position);
       columns = changed;
     }
     await bound.run({ columns, parameters, randoms, sums, scalars, collects }, piece.generation);

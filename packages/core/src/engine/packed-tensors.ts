@@ -42,12 +42,21 @@ export function packedRandoms(program: { readonly randoms: readonly ProgramRando
   return { offsets, totalBytes: end };
 }
 
-/** The block that a lane fills for a shard: random inputs, then, where the program changes them, the columns. */
-export function packedScratch(program: ProgramManifest): { readonly columns: number; readonly totalBytes: number } {
+/** Values that noise is drawn for at once. */
+export const noiseFloats = 4096;
+
+/** The block that a lane fills for a shard: random inputs, then, where the program changes them, the columns and room for noise. */
+export function packedScratch(program: ProgramManifest): {
+  readonly columns: number;
+  readonly noise: number;
+  readonly totalBytes: number;
+} {
   const randoms = packedRandoms(program).totalBytes;
-  if (program.augmentation === undefined) return { columns: 0, totalBytes: randoms };
+  if (program.augmentation === undefined) return { columns: 0, noise: 0, totalBytes: randoms };
   const columns = alignUp(randoms);
-  return { columns, totalBytes: columns + packedColumns(program).totalBytes };
+  const noise = alignUp(columns + packedColumns(program).totalBytes);
+  const hasNoise = program.augmentation.columns.some(({ changes }) => changes.some(({ kind }) => kind === "noise"));
+  return { columns, noise, totalBytes: hasNoise ? noise + 4 * noiseFloats : noise };
 }
 
 export function elementsOf(shape: readonly number[]): number {

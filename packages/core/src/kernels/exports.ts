@@ -23,6 +23,18 @@ export interface KernelExports extends OptimizerKernels {
     threshold: number,
     scale: number,
   ): void;
+  normal(
+    dst: number,
+    blocks: number,
+    firstBlock: number,
+    blockHigh: number,
+    key0: number,
+    key1: number,
+    path0: number,
+    path1: number,
+    mean: number,
+    std: number,
+  ): void;
   roundBfloat16(...range: RandomRange): void;
   roundInt8(...range: RandomRange): void;
   packBfloat16(dst: number, src: number, count: number): void;

@@ -75,6 +75,23 @@ export class Kernels {
   }
 
   /**
+   * Normal float32 of `blocks` blocks of four, as `RandomStream.fillNormal` draws them from value 4·firstBlock on, bit for bit. Writes whole groups
+   * of four blocks. @param firstBlock with `blocks` within one multiple of 2^32.
+   */
+  normal(
+    dst: number,
+    blocks: number,
+    firstBlock: number,
+    key: WordPair,
+    path: WordPair,
+    { mean, std }: { readonly mean: number; readonly std: number },
+  ): void {
+    checkAddress(dst);
+    const high = Math.floor(firstBlock / 2 ** 32);
+    this.raw.normal(dst, blocks, firstBlock >>> 0, high, key[0], key[1], path[0], path[1], mean, std);
+  }
+
+  /**
    * Rounds `count` floats in place, stochastically: to one of the two neighbouring numbers of the format, in expectation x
    * itself. "bf16": bfloat16; what lies beyond its largest number may become infinite. "int8": blocks of 32 coordinates
    * (the last may be 16) share a power of two as unit, the smallest of which no magnitude is more than 127; below 2^−110 it

@@ -1,7 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
 import { hashPath } from "./path-hash.ts";
 import { philoxInto } from "./philox.ts";
-import { portableCos, portableLog, portableSin } from "./portable-math.ts";
+import { portableCosSin, portableLog } from "./portable-math.ts";
 
 const twoTo32 = 4_294_967_296;
 
@@ -54,12 +54,13 @@ export class RandomStream {
    * `firstIndex + i`.
    */
   fillNormal(out: Float32Array, mean: number, std: number, firstIndex = 0): void {
+    const pair = new Float64Array(2);
     this.#fill(out, firstIndex, (words, values) => {
       for (let lane = 0; lane < 4; lane += 2) {
         const radius = Math.sqrt(-2 * portableLog((words[lane]! + 1) / twoTo32));
-        const angle = 2 * Math.PI * (words[lane + 1]! / twoTo32);
-        values[lane] = mean + std * (radius * portableCos(angle));
-        values[lane + 1] = mean + std * (radius * portableSin(angle));
+        portableCosSin(pair, 2 * Math.PI * (words[lane + 1]! / twoTo32));
+        values[lane] = mean + std * (radius * pair[0]!);
+        values[lane + 1] = mean + std * (radius * pair[1]!);
       }
     });
   }

@@ -154,24 +154,44 @@ export function defineRun<Columns extends ColumnTypes>(options: RunOptions<Colum
 
 /** The same run with other plain values. Throws BAD_OPTION. */
 export function withPlain(definition: RunDefinition, changed: unknown): RunDefinition {
-  const plain = checkPlain(changed);
-  const sources = Object.freeze({
-    train: redescribed(definition.sources.train, definition.plain.data.train, plain.data.train),
-    validation: redescribedValidation(definition, plain.data.validation),
-  });
-  return Object.freeze({ ...definition, plain, sources });
+  const checked = checkPlain(changed);
+  const sources = Object.freeze(redescribedSources(definition, checked.data));
+  const { train, validation } = sources;
+  const data = { train: train.describe, validation: validation?.describe ?? null };
+  return Object.freeze({ ...definition, plain: { ...checked, data }, sources });
 }
 
-function redescribed(source: DataSource, old: PlainObject | null, now: PlainObject): DataSource {
-  return JSON.stringify(old) === JSON.stringify(now) ? source : source.withDescription(now);
-}
-
-function redescribedValidation({ sources, plain }: RunDefinition, now: PlainObject | null): DataSource | null {
-  if (now === null) return null;
-  if (sources.validation === null) {
+function redescribedSources({ sources, plain }: RunDefinition, now: PlainDefinition["data"]): RunDefinition["sources"] {
+  const { train, validation } = sources;
+  if (now.validation === null) return { train: redescribed(train, now.train), validation: null };
+  if (validation === null) {
     throw new TuttiError("BAD_OPTION", "data.validation: the run file names no validation data; it cannot be set");
   }
-  return redescribed(sources.validation, plain.data.validation, now);
+  if (train.split === undefined || train.split !== validation.split) {
+    return { train: redescribed(train, now.train), validation: redescribed(validation, now.validation) };
+  }
+  // What is set on one part of a split holds for both: no row may be on two sides, or on none.
+  const changed = [
+    ...(isSame(plain.data.train, now.train) ? [] : [now.train]),
+    ...(isSame(plain.data.validation, now.validation) ? [] : [now.validation]),
+  ];
+  const [first, second] = changed;
+  if (first === undefined) return sources;
+  if (second !== undefined && !isSame({ ...first, part: "" }, { ...second, part: "" })) {
+    const remedy = "set data.train only, or both to the same value";
+    throw new TuttiError("BAD_OPTION", `data: train and validation are parts of one data.split: ${remedy}`);
+  }
+  const part = first === now.train ? "train" : "validation";
+  if (first.part !== part) throw new TuttiError("BAD_OPTION", `data.${part}.part: cannot be set`);
+  return train.split.withDescription(first);
+}
+
+function redescribed(source: DataSource, now: PlainObject): DataSource {
+  return isSame(source.describe, now) ? source : source.withDescription(now);
+}
+
+function isSame(one: PlainObject | null, other: PlainObject | null): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** True for what `defineRun` of any copy of this package returned. */

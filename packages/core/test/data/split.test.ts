@@ -1,4 +1,8 @@
 import { data } from "@tutti/core/data";
+import type { Tensor } from "@tutti/core/graph";
+import { nn } from "@tutti/core/nn";
+import { optim } from "@tutti/core/optim";
+import { applyOverrides, defineRun } from "@tutti/core/run";
 import { expect, test } from "vitest";
 import { readAll, rejection } from "./read-all.ts";
 
@@ -116,8 +120,30 @@ test("refuses what leaves no rows, and options that make no sense", async () => 
   expect(split({ fraction: 0.2, hash: "id", column: "id" })).toThrow('unknown option "fraction" beside column');
   expect(split({ fraction: 0.2, seed: 0.5 })).toThrow("seed: expected an integer, found 0.5");
   expect(split({ column: "id" })).toThrow("validation: expected the value of rows for validation");
-  const { train } = data.split(table, { fraction: 0.5 });
-  expect(() => train.withDescription({ ...train.describe, fraction: 0.1 })).toThrow("cannot be set");
+});
+
+test("a value that is set for one part holds for both, and no row is on two sides", async () => {
+  const step = ({ id }: { id: Tensor }) => ({ loss: model(id.cast("float32").reshape([-1, 1])).squeeze(1) });
+  const model = nn.linear(1, 1);
+  const definition = defineRun({
+    ...{ data: data.split(table, { fraction: 0.2, seed: 1 }), model, step },
+    ...{ optimizer: optim.sgd({ lr: 0.1 }), batchSize: 10 },
+  });
+  const sides = async (...assignments: string[]) => {
+    const { sources, plain } = applyOverrides(definition, assignments);
+    expect(plain.data).toEqual({ train: sources.train.describe, validation: sources.validation!.describe });
+    return ids({ train: sources.train, validation: sources.validation! } as ReturnType<typeof data.split>);
+  };
+  const expected = await ids(data.split(table, { fraction: 0.3, seed: 1 }));
+  expect(expected.validation).toHaveLength(300);
+  expect(await sides("data.train.fraction=0.3")).toEqual(expected);
+  expect(await sides("data.validation.fraction=0.3")).toEqual(expected);
+  expect(await sides("data.train.fraction=0.3", "data.validation.fraction=0.3")).toEqual(expected);
+  const refused = (...assignments: string[]) => expect(() => applyOverrides(definition, assignments));
+  refused("data.train.fraction=0.3", "data.validation.fraction=0.4").toThrow("parts of one data.split");
+  refused("data.train.fraction=3").toThrow("fraction: expected a share between 0 and 1");
+  refused('data.train.part="validation"').toThrow("data.train.part: cannot be set");
+  refused('data.train.source.kind="csv"').toThrow('source.kind: is "arrays" and cannot be set');
 });
 
 test("the columns of a split are known to the type checker", () => {

@@ -5,13 +5,14 @@ import { createKernels } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { nn } from "@tutti/core/nn";
 import { optim } from "@tutti/core/optim";
-import { philox } from "@tutti/core/random";
+import { philox, randomStream, randomWords } from "@tutti/core/random";
 import { compileRun, defineRun } from "@tutti/core/run";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { drawRandoms } from "../../src/engine/draw-randoms.ts";
 import { bitsOf } from "./classifier-step.ts";
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
 const uint32 = fc.nat({ max: 0xffffffff });
 
 test("masks are Philox's words by sample and position, compared with the threshold", () => {
@@ -34,6 +35,23 @@ test("masks are Philox's words by sample and position, compared with the thresho
       },
     ),
   );
+});
+
+test("normal numbers are those of the portable functions, bit for bit, across the halves of the counter too", () => {
+  const arena = new Arena(1 << 20);
+  const kernels = createKernels(arena.memory);
+  const floats = 65_536;
+  const address = arena.allocate(4 * floats);
+  for (const [seed, firstBlock, mean, std] of [[3, 0, 0, 1] as const, [-7, 2 ** 32 - 16_384, 0.5, 2e-3] as const]) {
+    const { key, path } = randomWords(seed, "normal", 1);
+    kernels.normal(address, floats / 4, firstBlock, key, path, { mean, std });
+    const expected = new Float32Array(floats);
+    randomStream(seed, "normal", 1).fillNormal(expected, mean, std, 4 * firstBlock);
+    expect(Buffer.compare(bytesOf(arena.floats(address, floats)), bytesOf(expected)) === 0).toBe(true);
+    kernels.normal(address, 4, 2 ** 32, key, path, { mean, std });
+    randomStream(seed, "normal", 1).fillNormal(expected, mean, std, 2 ** 34);
+    expect([...arena.floats(address, 16)]).toEqual([...expected.subarray(0, 16)]);
+  }
 });
 
 const source = data.arrays({

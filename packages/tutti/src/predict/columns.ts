@@ -20,9 +20,23 @@ const arrays: Readonly<Record<DType, new (elements: number) => TypedValues>> = {
   bool: Uint8Array,
 };
 
-/** Columns that fit a model's inputs. */
-export class Feeds {
+/** The samples to predict from, batch by batch. */
+export interface Feeds {
   /** Samples that every column has. */
+  readonly samples: number;
+  /** Samples from `first`, at most `count`, as copies: the engine's bits depend on where a tensor begins. */
+  batch(first: number, count: number): Promise<FeedBatch>;
+  close(): Promise<void>;
+}
+
+export interface FeedBatch {
+  readonly samples: number;
+  /** By input. */
+  readonly feeds: Readonly<Record<string, PlainTensor>>;
+}
+
+/** Columns in memory that fit a model's inputs. */
+export class ArrayFeeds implements Feeds {
   readonly samples: number;
   readonly #inputs: readonly SampledInput[];
   readonly #columns: Readonly<Record<string, TypedValues>>;
@@ -43,11 +57,7 @@ export class Feeds {
     this.samples = samples;
   }
 
-  /** Samples from `first`, at most `count`, as copies: the engine's bits depend on where a tensor begins. */
-  batch(
-    first: number,
-    count: number,
-  ): { readonly samples: number; readonly feeds: Readonly<Record<string, PlainTensor>> } {
+  async batch(first: number, count: number): Promise<FeedBatch> {
     const samples = Math.min(count, this.samples - first);
     const feeds = this.#inputs.map(({ name, dtype, shape, elements }) => {
       const values = new arrays[dtype](samples * elements);
@@ -56,10 +66,12 @@ export class Feeds {
     });
     return { samples, feeds: Object.fromEntries(feeds) };
   }
+
+  async close(): Promise<void> {}
 }
 
 /** An input that has one value, or block of values, a sample. */
-interface SampledInput {
+export interface SampledInput {
   readonly name: string;
   readonly dtype: DType;
   /** Of one sample. */
@@ -67,7 +79,8 @@ interface SampledInput {
   readonly elements: number;
 }
 
-function sampledInput({ name, dtype, shape }: OnnxValueInfo): SampledInput {
+/** Throws ONNX_UNSUPPORTED for an input whose first dimension does not count samples. */
+export function sampledInput({ name, dtype, shape }: OnnxValueInfo): SampledInput {
   const [samples, ...rest] = shape ?? [];
   const sizes = rest.filter((size) => typeof size === "number");
   if (samples === undefined || typeof samples === "number" || sizes.length < rest.length) {

@@ -1,11 +1,13 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readCheckpoint } from "@tutti/core/checkpoint";
+import type { DataSource } from "@tutti/core/data";
 import { openPlainModel, type PlainModel, type PlainTensor } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import { type OnnxValueInfo, readOnnx } from "@tutti/core/graph";
 import { checkpointModel } from "./checkpoint-model.ts";
-import { Feeds, JoinedOutput, type PredictColumns } from "./columns.ts";
+import { ArrayFeeds, JoinedOutput, type PredictColumns } from "./columns.ts";
+import { isSource, sourceFeeds } from "./source-feeds.ts";
 import { type Categories, categoriesIn, withoutWords } from "./words.ts";
 
 /** How to predict. */
@@ -14,6 +16,8 @@ export interface PredictOptions {
   readonly batchSize?: number;
   /** Ends the prediction between two batches, with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Folder that relative paths of a data source start from: by default the working directory. */
+  readonly baseDirectory?: string;
 }
 
 /** Values by output of the step function, row-major; the first axis counts samples. */
@@ -30,10 +34,11 @@ export interface Predictor {
   /** Its columns: dtype and shape by name, the first dimension free. */
   readonly inputs: readonly OnnxValueInfo[];
   /**
-   * @param columns every input, and nothing else; all with the same number of samples.
-   * @throws TuttiError DATA_INVALID for columns that do not fit, ENGINE_FAILED.
+   * @param columns every input, and nothing else, all with the same number of samples; or a data source, such as `data.csv(…)`, whose
+   *   rows are read batch by batch: columns that are no input are left alone, rows that the source leaves out have no prediction.
+   * @throws TuttiError DATA_INVALID for columns that do not fit, ENGINE_FAILED, and what opening a source throws.
    */
-  predict(columns: PredictColumns, options?: PredictOptions): Promise<Predictions>;
+  predict(columns: PredictColumns | DataSource, options?: PredictOptions): Promise<Predictions>;
   /** Gives the engine's memory back; nothing can be predicted any more. */
   close(): Promise<void>;
 }
@@ -59,7 +64,7 @@ export async function openModel(path: string, { checkpoint = "last" }: OpenOptio
  */
 export async function predict(
   path: string,
-  columns: PredictColumns,
+  columns: PredictColumns | DataSource,
   options: PredictOptions & OpenOptions = {},
 ): Promise<Predictions> {
   const predictor = await openModel(path, options);
@@ -81,20 +86,27 @@ class OpenPredictor implements Predictor {
     this.#model = model;
   }
 
-  async predict(columns: PredictColumns, { batchSize = 256, signal }: PredictOptions = {}): Promise<Predictions> {
+  async predict(columns: PredictColumns | DataSource, options: PredictOptions = {}): Promise<Predictions> {
+    const { batchSize = 256, signal, baseDirectory = process.cwd() } = options;
     if (!Number.isSafeInteger(batchSize) || batchSize < 1)
       throw new TuttiError("BAD_OPTION", `batchSize: expected a whole number from 1, found ${batchSize}`);
-    const feeds = new Feeds(this.inputs, withoutWords(columns, this.#categories));
+    const feeds = isSource(columns)
+      ? await sourceFeeds(this.inputs, columns, this.#categories, { baseDirectory })
+      : new ArrayFeeds(this.inputs, withoutWords(columns, this.#categories));
     const outputs = new Map<string, JoinedOutput>();
-    for (let first = 0; first < feeds.samples; first += batchSize) {
-      signal?.throwIfAborted();
-      const batch = feeds.batch(first, batchSize);
-      const results = await this.#model.run(batch.feeds);
-      for (const [name, part] of Object.entries(results)) {
-        const output = outputs.get(name) ?? new JoinedOutput(name);
-        outputs.set(name, output);
-        output.add(part, batch.samples);
+    try {
+      for (let first = 0; first < feeds.samples; first += batchSize) {
+        signal?.throwIfAborted();
+        const batch = await feeds.batch(first, batchSize);
+        const results = await this.#model.run(batch.feeds);
+        for (const [name, part] of Object.entries(results)) {
+          const output = outputs.get(name) ?? new JoinedOutput(name);
+          outputs.set(name, output);
+          output.add(part, batch.samples);
+        }
       }
+    } finally {
+      await feeds.close();
     }
     return Object.fromEntries([...outputs].map(([name, output]) => [name, output.joined()]));
   }
