@@ -1,5 +1,6 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { Link } from "../../packages/tutti/src/chaos/index.ts";
 import { root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
 
@@ -47,4 +48,31 @@ test("ends without workers when it is started again on a run that is over", asyn
   ]);
   expect(await again.end(), again.stderr).toBe(0);
   expect(await again.event("done")).toMatchObject({ outcome: "completed", steps: steps.length, weightsSha256 });
+});
+
+test("ends a worker whose lane loops before it is ready, though the run is over without it", async () => {
+  const { coordinator, port } = await coordinatorOf(temporaryFolder());
+  const orders = join(temporaryFolder(), "orders");
+  let isOrdered = false;
+  const link = await Link.open({
+    coordinatorPort: () => port,
+    onBytes: (count) => {
+      if (isOrdered || count < 1000) return;
+      isOrdered = true; // the programs are coming: what the engine runs next is the canary
+      writeFileSync(orders, "loop");
+    },
+  });
+  onTestFinished(() => link.close());
+  const worker = new TuttiProcess(["worker", link.url, "--json"], {
+    env: {
+      TUTTI_ENGINE_FAULT: orders,
+      NODE_OPTIONS: `--import ${new URL("../../packages/tutti/dist/chaos/faulty-engine.js", import.meta.url).href}`,
+    },
+  });
+  await vi.waitUntil(() => isOrdered && !existsSync(orders), { timeout: 20_000 });
+  const other = new TuttiProcess(["worker", `ws://127.0.0.1:${port}`, "--json"]);
+  expect(await coordinator.end(), coordinator.stderr).toBe(0);
+  expect(await other.end(), other.stderr).toBe(0);
+  expect(await worker.end(), worker.stderr).toBe(1);
+  expect(await worker.event("error")).toMatchObject({ code: "LANE_HUNG" });
 });

@@ -20,7 +20,7 @@ export async function inProcessWorker(
   log: (line: string) => void,
 ): Promise<() => Promise<void>> {
   const { arena } = memory;
-  const lanes = await openLanes({ arena, count: lanesCount });
+  const lanes = await openLanes({ arena, count: lanesCount, near: true });
   const { coordinatorEnd, workerEnd } = connectionPair();
   const worker = new Worker({
     connection: workerEnd,

@@ -92,6 +92,8 @@ export class Worker {
   readonly #lent = new Map<number, NodeResult[]>();
   readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
   #loading: Promise<void> = Promise.resolve();
+  /** Loads the programs and computes the canary: may take a lane for ever, as leases may. */
+  #preparing: Promise<void> = Promise.resolve();
   #welcome: Welcome | undefined;
   #parameters: Parameters | undefined;
   #packing: SumsPacking;
@@ -292,6 +294,7 @@ export class Worker {
     const before = this.#loading;
     const load = this.#parts.lanes.load(program);
     this.#loading = Promise.all([before, load]).then(() => {});
+    this.#preparing = this.#loading;
     this.#loading.catch((error) => this.#giveUp(error));
   }
 
@@ -300,7 +303,7 @@ export class Worker {
     this.#batches.put(canaryRound, index, message.program, 0, payload ?? new Uint8Array(0));
     this.#canaries.push({ program: message.program, address: this.#batches.get(canaryRound, index)!.address });
     if (!message.last) return;
-    this.#loading
+    this.#preparing = this.#loading
       .then(() => {
         const { address: parameters, version: generation } = this.#store.borrow();
         const programs = this.#canaries.map((canary) => ({
@@ -502,7 +505,7 @@ export class Worker {
     this.#placed.forgetAll();
     this.#mesh?.close();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
-    const drained = Promise.allSettled(this.#computing.values()).then(() => {
+    const drained = Promise.allSettled([this.#preparing, ...this.#computing.values()]).then(() => {
       this.#batches.clear();
       this.#parting.resolve(parting);
     });

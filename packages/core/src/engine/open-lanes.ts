@@ -13,15 +13,18 @@ export interface LanesOptions {
   readonly zeroCopy?: boolean;
 }
 
-/**
- * Starts `count` lanes, each a thread of its own. Tasks of less than a quarter of a millisecond are computed in the calling
- * thread, once they have shown to be that small. Throws ENGINE_MISSING, BAD_OPTION.
- */
-export async function openLanes({
-  arena,
-  count,
-  zeroCopy = true,
-}: LanesOptions & { readonly count: number }): Promise<Lanes> {
+export interface LaneThreadsOptions extends LanesOptions {
+  readonly count: number;
+  /**
+   * Computes tasks of less than a quarter of a millisecond in the calling thread, once they have shown to be that small.
+   * An engine that does not come back then takes the whole process with it, heartbeats and signals too: not for a process
+   * that others wait for. Default false.
+   */
+  readonly near?: boolean;
+}
+
+/** Starts `count` lanes, each a thread of its own. Throws ENGINE_MISSING, BAD_OPTION. */
+export async function openLanes({ arena, count, zeroCopy = true, near = false }: LaneThreadsOptions): Promise<Lanes> {
   if (!Number.isInteger(count) || count < 1) {
     throw new TuttiError("BAD_OPTION", `lanes: expected a whole number from 1, found ${count}`);
   }
@@ -34,8 +37,8 @@ export async function openLanes({
     await Promise.all(lanes.map((lane) => lane.close()));
     throw failed.reason;
   }
-  const near = new NearLane(async () => new Executor(await loadEngine(), arena.memory, zeroCopy));
-  return new LaneSet(arena, lanes, near);
+  if (!near) return new LaneSet(arena, lanes);
+  return new LaneSet(arena, lanes, new NearLane(async () => new Executor(await loadEngine(), arena.memory, zeroCopy)));
 }
 
 /** One lane in the calling thread, which computing blocks, a shard at a time. Throws ENGINE_MISSING. */

@@ -1,7 +1,7 @@
 import { inlineLane, type Lanes, openLanes } from "@tutti/core/engine";
 import { Arena } from "@tutti/core/memory";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { bitsOf, type ClassifierStep, classifierStep, compute } from "./classifier-step.ts";
 import { mlpProgram } from "./mlp-program.ts";
 
@@ -65,6 +65,28 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])(
     await Promise.all(kinds.map((lanes) => lanes.close()));
   },
 );
+
+test.each([
+  [true, "in the calling thread, with the same bits,"],
+  [false, "nowhere but in their threads"],
+])("with near: %s computes small tasks %s", async (near) => {
+  const step = stepOf(1);
+  const { prototype } = InferenceSession as unknown as { prototype: InferenceSession };
+  const engine = vi.spyOn(prototype, "run"); // of this thread only
+  onTestFinished(() => engine.mockRestore());
+  const lanes = await openLanes({ arena: step.arena, count: 1, near });
+  const bits = new Set<string>();
+  const computeOnce = async () => {
+    const result = await compute(lanes, step);
+    bits.add(bitsOf(step, result));
+    result.release();
+  };
+  if (near) while (engine.mock.calls.length < 10) await computeOnce();
+  else for (let i = 0; i < 200; i++) await computeOnce();
+  expect(engine).toHaveBeenCalledTimes(near ? 10 : 0);
+  expect(bits.size).toBe(1);
+  await lanes.close();
+});
 
 test("gives one row of scalars per shard, in shard order", async () => {
   const step = stepOf(3);

@@ -49,16 +49,16 @@ export class Fleet {
   /**
    * The run is over: asks those workers to leave that are cut off from hearing it, lets the others end by themselves, and
    * ends those that have not within `graceMs`.
-   * @returns how many had to be ended.
+   * @returns what is known of each that had to be ended.
    */
-  async close(graceMs: number): Promise<number> {
+  async close(graceMs: number): Promise<readonly string[]> {
     this.#isClosing = true;
-    let killed = 0;
+    const killed: string[] = [];
     const timer = setTimeout(() => {
-      for (const { command } of this.#places) {
-        if (command?.isAlive !== true) continue;
-        killed++;
-        command.kill();
+      for (const place of this.#places) {
+        if (place.command?.isAlive !== true) continue;
+        killed.push(place.description);
+        place.command.kill();
       }
     }, graceMs);
     const places = this.places;
@@ -126,6 +126,17 @@ export class Place {
 
   start(): void {
     this.command = this.#run();
+  }
+
+  /** Its process, the way to the coordinator and what it said last. */
+  get description(): string {
+    const { command, link, isLeaving } = this;
+    const states = [
+      ...(command?.isSuspended === true ? ["stopped"] : []),
+      ...(isLeaving ? ["asked to leave"] : []),
+      link.isConnected ? "connected" : "not connected",
+    ];
+    return `worker process ${command?.pid} (${states.join(", ")}; its last lines: ${command?.lines.join(" ") || "none"})`;
   }
 
   /** Asks the worker to leave, for good. */

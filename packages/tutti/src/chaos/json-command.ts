@@ -19,10 +19,13 @@ export interface CommandEnd {
 }
 
 const stderrLines = 40;
+const lastLines = 8;
 
 /** A `tutti … --json` process: its lines as they come, signals for it, and how it ended. Dies with this process. */
 export class JsonCommand {
   readonly ended: Promise<CommandEnd>;
+  /** The last lines it wrote, to stdout and stderr. */
+  readonly lines: string[] = [];
   readonly #child: ChildProcess;
   #isSuspended = false;
 
@@ -30,11 +33,17 @@ export class JsonCommand {
     const child = spawn(process.execPath, [bin, ...args, "--json"], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     const stderr: string[] = [];
+    const wrote = (line: string): void => {
+      this.lines.push(line);
+      if (this.lines.length > lastLines) this.lines.shift();
+    };
     createInterface({ input: child.stderr }).on("line", (line) => {
+      wrote(line);
       stderr.push(line);
       if (stderr.length > stderrLines) stderr.shift();
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
+      wrote(line);
       const parsed = parsedLine(line);
       if (parsed === undefined) stderr.push(`no JSON on stdout: ${line}`);
       else onLine(parsed);

@@ -64,7 +64,7 @@ export async function judge(result: ChaosResult, out: string, reference: Undistu
     stepsAgain: events.filter(({ type }) => type === "step").length - steps,
     difference: firstDifference(result, events, reference),
     leftBehind: [
-      ...(result.workersLeft > 0 ? [`${result.workersLeft} worker processes did not end with the run`] : []),
+      ...result.workersLeft.map((worker) => `a ${worker}, which did not end with the run`),
       ...(result.rivalsAdmitted > 0 ? [`${result.rivalsAdmitted} coordinators were let into a used directory`] : []),
       ...(await strayFiles(out)).map((path) => `the file ${path}`),
     ],

@@ -52,7 +52,7 @@ export interface ChaosResult {
   /** Workers that ended by themselves before the run was over. */
   readonly workerEnds: readonly WorkerEnd[];
   /** Workers that did not end by themselves when the run was over. */
-  readonly workersLeft: number;
+  readonly workersLeft: readonly string[];
   /** Coordinators that were let into a directory that was in use. */
   readonly rivalsAdmitted: number;
   readonly wallMs: number;
