@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -5,6 +6,9 @@ import { resultOf, root, TuttiProcess, temporaryFolder, trained } from "../syste
 import { jsonLines, processesWith, tutti } from "./command.ts";
 
 const run = "test/fixtures/few-digits.ts";
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+if (!hasOpenssl) console.warn("no openssl on this machine: TLS of hosts is not tested here");
+const tlsTest = hasOpenssl ? test : test.skip;
 const bin = join(root, "packages/tutti/bin/tutti.js");
 
 /**
@@ -15,9 +19,12 @@ function localSsh(): { readonly path: string; readonly calls: () => readonly str
   const folder = temporaryFolder();
   const script = `#!/bin/sh
 echo "$@" > "${folder}/call-$$"
-while [ "$1" != "--" ]; do shift; done
+while [ "$1" != "--" ]; do if [ "$1" = "-R" ]; then forward="$2"; fi; shift; done
 if [ "$2" = down ]; then echo "ssh: connect to host down port 22: Connection refused" >&2; exit 255; fi
-exec env -i PATH="${process.env.PATH}" HOME="$HOME" TUTTI_TEST_SSH_HOST="$2" /bin/sh -c "$3"
+command="$3"
+# A tunnel ends where the coordinator listens.
+for word in $forward; do command=$(echo "$command" | sed "s/127.0.0.1:$(echo "$word" | cut -d: -f2)/127.0.0.1:$(echo "$word" | cut -d: -f4)/"); done
+exec env -i PATH="${process.env.PATH}" HOME="$HOME" TUTTI_TEST_SSH_HOST="$2" /bin/sh -c "$command"
 `;
   writeFileSync(join(folder, "ssh"), script);
   chmodSync(join(folder, "ssh"), 0o755);
@@ -94,6 +101,82 @@ test("has workers on hosts listen for each other where they are to exchange sums
   await training.event("notice", ({ message }) => message === "workers exchange sums directly");
   expect(await training.end(), training.stderr).toBe(0);
   for (const call of ssh.calls()) expect(call).toContain(" --json --peer-host 0.0.0.0 --token-file -");
+});
+
+test("workers on hosts read files of their own, under any name, and come through the tunnel", async () => {
+  const ssh = localSsh();
+  const folder = join(temporaryFolder(), "the hosts' data");
+  const wide = "test/fixtures/wide.ts";
+  const { status, stderr } = await tutti(["data", wide, "--rows", "0", "--write", folder]);
+  expect(status, stderr).toBe(0);
+  const out = join(temporaryFolder(), "run");
+  const training = new TuttiProcess(
+    [
+      ...["coordinator", wide, "--port", "0", "--out", out, "--json", "--set", "placement=workers"],
+      ...["--hosts", "a,b", "--tunnel", "--remote-command", `${process.execPath} ${bin}`, "--data-memory", "1"],
+      ...["train", "validation"].flatMap((name) => ["--data", `${name}=${join(folder, `${name}.safetensors`)}`]),
+    ],
+    { env: { PATH: ssh.path } },
+  );
+  expect(await training.end(), training.stderr).toBe(0);
+  expect(resultOf(training.events)).toEqual(await trained([wide, "--workers", "0", "--out", temporaryFolder()]));
+  const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(JSON.stringify(training.events))![1];
+  for (const call of ssh.calls()) {
+    const [, remote] = / -R 127\.0\.0\.1:(\d+):127\.0\.0\.1:\d+ /.exec(call)!;
+    expect(call).toContain(`-o ExitOnForwardFailure=yes -R 127.0.0.1:${remote}:127.0.0.1:${port} -- `);
+    expect(call).toContain(`worker ws://127.0.0.1:${remote} `);
+    expect(call).toContain(" --data-memory 1");
+  }
+});
+
+tlsTest("workers on hosts trust a certificate that the coordinator has signed itself", async () => {
+  const ssh = localSsh();
+  const folder = temporaryFolder();
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  execFileSync(
+    "openssl",
+    [
+      ...[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=trainer",
+      ],
+      ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+    ],
+    { stdio: "pipe" },
+  );
+  const blobs = "test/fixtures/blobs.ts";
+  const options = ["--hosts", "a", "--tls-cert", cert, "--tls-key", key];
+  const training = new TuttiProcess(
+    [
+      ...["coordinator", blobs, "--port", "0", "--out", join(folder, "run"), "--json"],
+      ...[...options, "--remote-command", `${process.execPath} ${bin}`],
+    ],
+    { env: { PATH: ssh.path } },
+  );
+  expect(await training.end(), training.stderr).toBe(0);
+  expect(resultOf(training.events)).toEqual(await trained([blobs, "--workers", "0", "--out", temporaryFolder()]));
+  expect(ssh.calls()).toEqual([
+    expect.stringMatching(/ worker wss:\/\/127\.0\.0\.1:\d+ .* --token-file - --tls-ca -\n$/),
+  ]);
+});
+
+test("refuses what would do nothing, or nothing good", async () => {
+  for (const [args, message] of [
+    [["--data", "train=a.npz"], "--data: expected beside --hosts"],
+    [["--hosts", "a", "--data", "train"], "--data: expected NAME=FILE"],
+    [["--hosts", "a", "--tunnel", "--exchange", "mesh"], "--tunnel: expected with --exchange star"],
+  ] as const) {
+    const { status, stderr } = await tutti(["coordinator", run, ...args]);
+    expect(status).toBe(2);
+    expect(stderr).toContain(`error[BAD_OPTION]: ${message}`);
+  }
 });
 
 test("a host that cannot be reached ends the run with what SSH said", async () => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { TuttiError } from "@tutti/core/errors";
@@ -13,6 +14,12 @@ export interface RemoteHosts {
   readonly lanes?: number;
   /** Name or address by which the machines reach this one; the one listened on by default. */
   readonly address?: string;
+  /** Data sets that each worker reads for itself (`placement: "workers"`), NAME=FILE or NAME.COLUMN=FILE, the files being on the hosts. */
+  readonly data?: readonly string[];
+  /** Certificates (PEM texts) that the workers trust for `wss://` instead of the system's. */
+  readonly tlsCa?: string;
+  /** Workers come through the SSH connections: this machine listens on loopback alone. */
+  readonly tunnel?: boolean;
 }
 
 export interface RemoteWorkersOptions {
@@ -20,6 +27,8 @@ export interface RemoteWorkersOptions {
   /** Of the coordinator, as the hosts reach it. */
   readonly url: string;
   readonly token: string | undefined;
+  /** For the columns of each of their data sets. */
+  readonly dataMemoryBytes: number | undefined;
   /** Workers are to reach each other: they listen on all addresses, for those who know the run's key. */
   readonly reachEachOther: boolean;
   readonly log: (line: string) => void;
@@ -43,7 +52,8 @@ const sshOptions = [
 
 /**
  * Keeps one worker running on every host: `ssh HOST npx tutti worker URL`, started again when it ends before the run does,
- * with growing pauses. The token goes through stdin, as arguments can be read by every user of both machines.
+ * with growing pauses. The token goes through stdin, as arguments can be read by every user of both machines; certificates to trust
+ * follow it.
  */
 export class RemoteWorkers {
   readonly #options: RemoteWorkersOptions;
@@ -99,20 +109,34 @@ export class RemoteWorkers {
     }
   }
 
-  /** Runs one worker to its end, and says why it ended. */
-  #work(host: string): Promise<{ readonly why: string; readonly isDrained: boolean }> {
-    const { hosts, url, token, reachEachOther, log } = this.#options;
-    const { command = "npx tutti", lanes = 1 } = hosts;
-    const how = [
+  /** What to tell SSH, and what to run on the host. */
+  #command(): { readonly ssh: readonly string[]; readonly worker: string } {
+    const { hosts, url, token, dataMemoryBytes, reachEachOther } = this.#options;
+    const { command = "npx tutti", lanes = 1, data = [], tlsCa, tunnel = false } = hosts;
+    const options = [
       ...["--lanes", `${lanes}`, "--json"],
       ...(reachEachOther ? ["--peer-host", "0.0.0.0"] : []),
       ...(token === undefined ? [] : ["--token-file", "-"]),
+      ...(tlsCa === undefined ? [] : ["--tls-ca", "-"]),
+      ...data.flatMap((place) => ["--data", quoted(place)]),
+      ...(data.length === 0 || dataMemoryBytes === undefined ? [] : ["--data-memory", `${dataMemoryBytes / 2 ** 20}`]),
     ];
-    const worker = `${command} worker ${url} ${how.join(" ")}`;
-    const child = spawn("ssh", [...sshOptions, "--", host, worker], { stdio: ["pipe", "pipe", "pipe"] });
+    const { protocol, port } = new URL(url);
+    // Any port may be taken there: another one for each try.
+    const remotePort = randomInt(20_000, 32_000);
+    const reached = tunnel ? `${protocol}//127.0.0.1:${remotePort}` : url;
+    const forward = ["-o", "ExitOnForwardFailure=yes", "-R", `127.0.0.1:${remotePort}:127.0.0.1:${port}`];
+    return { ssh: tunnel ? forward : [], worker: `${command} worker ${reached} ${options.join(" ")}` };
+  }
+
+  /** Runs one worker to its end, and says why it ended. */
+  #work(host: string): Promise<{ readonly why: string; readonly isDrained: boolean }> {
+    const { hosts, token, log } = this.#options;
+    const { ssh, worker } = this.#command();
+    const child = spawn("ssh", [...sshOptions, ...ssh, "--", host, worker], { stdio: ["pipe", "pipe", "pipe"] });
     this.#children.add(child);
     child.stdin.on("error", () => {}); // it ended before it read the token: its exit tells
-    child.stdin.end(token === undefined ? "" : `${token}\n`);
+    child.stdin.end(`${token ?? ""}\n${hosts.tlsCa ?? ""}`);
     let told = "";
     let isDrained = false;
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -133,6 +157,11 @@ export class RemoteWorkers {
       });
     });
   }
+}
+
+/** One word for a shell, whatever it holds. */
+function quoted(text: string): string {
+  return /^[\w./=:@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** A line of `tutti worker --json`; what is no such line, such as a login message, as it is. */

@@ -187,8 +187,7 @@ async function runTraining(
       const server = await serve({ ...listen, accept });
       closing.push(() => server.close());
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
-      if (options.hosts !== undefined)
-        closing.push(remoteWorkers(options.hosts, server, listen.token, options.exchange ?? "star", coordinator, log));
+      if (options.hosts !== undefined) closing.push(remoteWorkers(options.hosts, server, options, coordinator, log));
     }
     if (workers > 0) {
       const { places, remove } = await localPlaces(prepared.placed);
@@ -230,8 +229,7 @@ async function runTraining(
 function remoteWorkers(
   hosts: RemoteHosts,
   server: Server,
-  token: string | undefined,
-  exchange: Exchange,
+  { listen, exchange = "star", dataMemoryBytes }: TrainOptions,
   coordinator: Coordinator,
   log: (line: string) => void,
 ): () => Promise<void> {
@@ -240,7 +238,8 @@ function remoteWorkers(
   const workers = new RemoteWorkers({
     hosts,
     url: `${url.protocol}//${url.host}`,
-    token,
+    token: listen?.token,
+    dataMemoryBytes,
     reachEachOther: exchange !== "star",
     log,
     isOver: () => coordinator.isOver,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { TuttiError } from "@tutti/core/errors";
 import { tokenFromEnvironment } from "./environment.ts";
 
@@ -11,10 +12,9 @@ import { tokenFromEnvironment } from "./environment.ts";
 export async function readToken(file: string | undefined): Promise<string | undefined> {
   const inEnvironment = tokenFromEnvironment();
   if (file === undefined) return inEnvironment;
-  if (inEnvironment !== undefined)
-    throw new TuttiError("BAD_OPTION", "both --token-file and TUTTI_TOKEN are given: expected one of them");
+  if (inEnvironment !== undefined) throw bothTokens();
   if (file === "-") return await firstLineOfStdin();
-  const text = readText("token-file", file);
+  const content = readText("token-file", file);
   const { mode } = statSync(file);
   if (process.platform !== "win32" && (mode & 0o077) !== 0) {
     const found = (mode & 0o777).toString(8).padStart(3, "0");
@@ -23,9 +23,32 @@ export async function readToken(file: string | undefined): Promise<string | unde
       `--token-file ${file} can be used by others than its owner (mode ${found}): run chmod 600 on it`,
     );
   }
-  const token = text.trim();
+  const token = content.trim();
   if (token === "") throw new TuttiError("BAD_OPTION", `--token-file ${file} is empty`);
   return token;
+}
+
+/**
+ * What a worker is told: token and certificates to trust. From stdin ("-") come the token's line, if it is from there too, and then the certificates,
+ * to its end. Throws BAD_OPTION.
+ */
+export async function readTrust(
+  tokenFile: string | undefined,
+  tlsCa: string | undefined,
+): Promise<{ readonly token: string | undefined; readonly ca: string | undefined }> {
+  if (tlsCa !== "-") {
+    return { token: await readToken(tokenFile), ca: tlsCa === undefined ? undefined : readText("tls-ca", tlsCa) };
+  }
+  if (tokenFile !== "-") return { token: await readToken(tokenFile), ca: await text(process.stdin) };
+  if (tokenFromEnvironment() !== undefined) throw bothTokens();
+  const all = (await text(process.stdin)).trimStart();
+  const end = all.indexOf("\n");
+  if (end < 0) throw new TuttiError("BAD_OPTION", "--tls-ca -: expected certificates on stdin after the secret's line");
+  return { token: all.slice(0, end).trim(), ca: all.slice(end + 1) };
+}
+
+function bothTokens(): TuttiError {
+  return new TuttiError("BAD_OPTION", "both --token-file and TUTTI_TOKEN are given: expected one of them");
 }
 
 async function firstLineOfStdin(): Promise<string> {

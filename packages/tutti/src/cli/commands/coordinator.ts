@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { Argv } from "yargs";
 import { hostNames, oneText, wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
@@ -55,6 +54,20 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           requiresArg: true,
           describe: "Name or address by which the hosts reach this machine; that of --host by default",
         })
+        .option("tunnel", {
+          type: "boolean",
+          default: false,
+          describe: "Workers of --hosts come through SSH: nothing else need be reachable here",
+        })
+        .option("data", {
+          type: "string",
+          array: true,
+          nargs: 1,
+          default: [] as string[],
+          defaultDescription: "none",
+          describe:
+            "File on the hosts that their workers read for themselves: train=/data/train.safetensors; repeatable",
+        })
         .option("token-file", {
           coerce: oneText("token-file"),
           requiresArg: true,
@@ -66,6 +79,11 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
           describe: "Certificate (PEM file): workers then connect to wss://",
         })
         .option("tls-key", { coerce: oneText("tls-key"), requiresArg: true, describe: "Its key (PEM file)" })
+        .option("tls-ca", {
+          coerce: oneText("tls-ca"),
+          requiresArg: true,
+          describe: "Certificates (PEM file) that workers of --hosts trust; by default a self-signed --tls-cert",
+        })
         .example(
           "TUTTI_TOKEN=… $0 coordinator run.ts --host 0.0.0.0 --port 7070 --min-workers 4",
           "wait for four workers, then train",
@@ -78,24 +96,15 @@ export function coordinatorCommand(cli: Argv<{ json: boolean }>, output: Output)
       }
       const { trainWithRemoteWorkers } = await import("../train-run.ts");
       const { newToken, readTls, readToken } = await import("../secrets.ts");
+      const { remoteHosts } = await import("../remote-hosts.ts");
       const { host = "127.0.0.1", port = 7070, minWorkers = 1 } = args;
+      const tls = readTls(args.tlsCert, args.tlsKey);
+      const hosts = remoteHosts({ ...args, host, tls });
       const given = await readToken(args.tokenFile);
       // Workers that are started from here learn whatever token there is.
-      const token = given ?? (args.hosts === undefined ? undefined : newToken());
-      const listen = { host, port, token, tls: readTls(args.tlsCert, args.tlsKey) };
-      const hosts = args.hosts && {
-        names: args.hosts,
-        command: args.remoteCommand ?? "npx tutti",
-        lanes: args.lanes ?? 1,
-        ...reachableAddress(host, args.advertise),
-      };
+      const token = given ?? (hosts === undefined ? undefined : newToken());
+      const listen = { host, port, token, tls };
       await trainWithRemoteWorkers(args, { listen, minWorkers, ...(hosts && { hosts }) }, output);
     },
   );
-}
-
-/** Where other machines find this one: nobody can connect to "all addresses". */
-function reachableAddress(host: string, advertised: string | undefined): { readonly address?: string } {
-  if (advertised !== undefined) return { address: advertised };
-  return host === "0.0.0.0" || host === "::" ? { address: hostname() } : {};
 }

@@ -49,7 +49,7 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
         .option("tls-ca", {
           coerce: oneText("tls-ca"),
           requiresArg: true,
-          describe: "Certificates (PEM file) to trust for wss:// instead of the system's",
+          describe: "Certificates (PEM file) to trust for wss:// instead of the system's; - reads stdin",
         })
         .option("data", {
           type: "string",
@@ -67,10 +67,9 @@ export function workerCommand(cli: Argv<{ json: boolean }>, output: Output): voi
         .example("TUTTI_TOKEN=… $0 worker ws://192.168.1.10:7070 --lanes 2", "join a run on another machine"),
     async (args) => {
       const { work } = await import("../work.ts");
-      const { readText, readToken } = await import("../secrets.ts");
+      const { readTrust } = await import("../secrets.ts");
       const { url, lanes = 1, retry = 30, json, tokenFile, tlsCa, data, dataMemory, peerHost, peerPort } = args;
-      const ca = tlsCa === undefined ? undefined : readText("tls-ca", tlsCa);
-      const token = await readToken(tokenFile);
+      const { token, ca } = await readTrust(tokenFile, tlsCa);
       const dataMemoryBytes = dataMemory === undefined ? undefined : dataMemory * 2 ** 20;
       const how = { lanes, retryForMs: retry * 1000, json, token, ca, data, dataMemoryBytes, peerHost, peerPort };
       await work({ url, ...how }, output);
