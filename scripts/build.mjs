@@ -1,4 +1,5 @@
-// Builds every package: the WASM kernels (AssemblyScript), TypeScript with project references, then the dashboard's page (Vite).
+// Builds every package: the WASM kernels (AssemblyScript), TypeScript with project references, the dashboard's page (Vite),
+// then what users run, in few files (Rolldown).
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -44,6 +45,16 @@ function buildPage() {
   rmSync(unfinished, { recursive: true });
 }
 
+async function buildBundle() {
+  const folder = `${root}packages`;
+  const sources = ["core", "worker", "coordinator", "tutti"].flatMap((name) => filesIn(`${folder}/${name}/src`));
+  if (isCurrent(`${folder}/tutti/bundle/index.js`, ...sources, `${root}scripts/bundle.mjs`, `${root}pnpm-lock.yaml`))
+    return;
+  const { bundle } = await import("./bundle.mjs");
+  await bundle();
+}
+
 buildKernels();
 run("node_modules/typescript/bin/tsc", "-b");
 buildPage();
+await buildBundle();

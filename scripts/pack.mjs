@@ -1,11 +1,23 @@
-// `npm run pack [-- FOLDER]`: the one package that users install, as FOLDER/tutti-VERSION.tgz (dist/ by default). The workspace's
-// packages that tutti needs travel inside it (bundleDependencies), so that a single file installs without any of them being
-// published; what they import from npm becomes tutti's own dependency, pinned as in the workspace.
+// `npm run pack [-- FOLDER]`: the one package that users install, as FOLDER/tutti-VERSION.tgz (dist/ by default). Its code is the
+// bundle of scripts/bundle.mjs. Of the workspace's packages that tutti needs, types, kernels and page travel inside it
+// (bundleDependencies), so that a single file installs without any of them being published; what the bundle and the types
+// import from npm becomes tutti's own dependency, pinned as in the workspace.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { external } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const target = resolve(process.argv[2] ?? join(root, "dist"));
@@ -26,7 +38,31 @@ function closure(name, found = new Set()) {
   return found;
 }
 
-/** Copies what a package's `files` names. Source maps point to sources that stay here, build information is the compiler's. */
+/** Specifiers of what a module or its types import. */
+function importsOf(file) {
+  const text = readFileSync(file, "utf8");
+  return [...text.matchAll(/(?:\bfrom|^import|\bimport\()\s*"([^"]+)"/gm)].map(([, specifier]) => specifier);
+}
+
+/** The files of types that those of a package's entry refer to, in any package of the workspace, with itself. */
+function typesFrom(file, found = new Set()) {
+  if (found.has(file)) return found;
+  found.add(file);
+  for (const specifier of importsOf(file)) {
+    const [scope, name, folder] = specifier.split("/");
+    const own = workspace.get(`${scope}/${name}`);
+    const path = specifier.startsWith(".")
+      ? join(dirname(file), specifier.replace(/(\.d)?\.[jt]s$/, ".d.ts"))
+      : own && join(own.directory, "dist", folder ?? "", "index.d.ts");
+    if (path !== undefined) typesFrom(path, found);
+  }
+  return found;
+}
+
+/**
+ * Copies what a package's `files` names: of what the compiler wrote only the types that users meet, for the bundle is what
+ * runs. Source maps point to sources that stay here.
+ */
 function copyFiles({ directory, manifest }, destination) {
   for (const entry of manifest.files) {
     const source = join(directory, entry);
@@ -34,17 +70,28 @@ function copyFiles({ directory, manifest }, destination) {
     cpSync(source, join(destination, entry), {
       recursive: true,
       dereference: true, // templates share files
-      filter: (path) => !/\.(map|tsbuildinfo)$/.test(path),
+      filter: (path) => {
+        const isCompiled = entry === "dist" && statSync(path).isFile();
+        return isCompiled ? types.has(path) : !path.endsWith(".map");
+      },
     });
   }
 }
 
-/** Dependencies from npm of several packages. Throws when two want different versions: only one can be installed. */
+/** Packages that the bundle leaves outside, and those that the types refer to. */
+function asked() {
+  const specifiers = [...types].flatMap(importsOf);
+  return new Set([...external, ...specifiers.map((specifier) => /^(@[^/]+\/)?[^/]+/.exec(specifier)[0])]);
+}
+
+const types = typesFrom(join(workspace.get("tutti").directory, "dist/index.d.ts"));
+
+/** Dependencies from npm of several packages, as far as they are asked for. Throws when two want different versions: only one can be installed. */
 function union(names, field) {
   const wanted = {};
   for (const name of names) {
     for (const [dependency, range] of Object.entries(workspace.get(name).manifest[field] ?? {})) {
-      if (workspace.has(dependency)) continue;
+      if (workspace.has(dependency) || !asked().has(dependency)) continue;
       if (wanted[dependency] !== undefined && wanted[dependency] !== range) {
         throw new Error(`${dependency}: ${name} wants ${range}, another package ${wanted[dependency]}`);
       }
@@ -84,6 +131,16 @@ function copyPruned(name, destination) {
   writeFileSync(join(destination, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
+/** The code that a package exports is in the bundle; its types are not. */
+function withoutCode(exports) {
+  return Object.fromEntries(
+    Object.entries(exports).map(([path, target]) => [
+      path,
+      target.types === undefined ? target : { types: target.types },
+    ]),
+  );
+}
+
 const stage = mkdtempSync(join(tmpdir(), "tutti-pack-"));
 try {
   const [own, ...bundled] = closure("tutti");
@@ -93,8 +150,8 @@ try {
     const destination = join(stage, "node_modules", name);
     mkdirSync(destination, { recursive: true });
     copyFiles({ directory, manifest }, destination);
-    const { type, exports, sideEffects } = manifest;
-    const inside = { name, version, license, type, exports, sideEffects };
+    const { type, sideEffects } = manifest;
+    const inside = { name, version, license, type, exports: withoutCode(manifest.exports), sideEffects };
     writeFileSync(join(destination, "package.json"), `${JSON.stringify(inside, null, 2)}\n`);
   }
   for (const name of Object.keys(pruned)) copyPruned(name, join(stage, "node_modules", name));

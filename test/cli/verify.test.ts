@@ -73,7 +73,7 @@ function verifyWithPlanted(statement: string): ReturnType<typeof tutti> {
     {
       env: {
         NODE_OPTIONS: `--import=${pathToFileURL(preload)}`,
-        TUTTI_PLANT: JSON.stringify([{ file: "worker/dist/worker.js", find, replace: `${find} ${statement}` }]),
+        TUTTI_PLANT: JSON.stringify([{ folder: "packages/tutti/bundle/", find, replace: `${find} ${statement}` }]),
       },
     },
   );

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { publint } from "publint";
@@ -42,7 +43,7 @@ test("holds what runs, its types and licences, and nothing else", () => {
     .map((entry) => join(entry.parentPath, entry.name).slice(packageFolder().length + 1));
   const strange = files.filter(
     (path) =>
-      !/^(bin|dist|templates)\/|^node_modules\/@tutti\/[a-z]+\/(dist|wasm|page)\//.test(path) &&
+      !/^(bin|bundle|dist|templates)\/|^node_modules\/@tutti\/[a-z]+\/(dist|wasm|page)\//.test(path) &&
       !/^(node_modules\/@tutti\/[a-z]+\/)?package\.json$/.test(path) &&
       !path.startsWith("node_modules/onnxruntime-web/") &&
       !["README.md", "LICENSE", "CHANGELOG.md"].includes(path),
@@ -64,6 +65,27 @@ test("carries of onnxruntime-web what Node loads, with its licence, and computes
   });
   expect(status).toBe(0);
   expect(jsonLines(stdout).at(-1)).toMatchObject({ engine: { name: "onnxruntime-web" } });
+});
+
+test("imports from npm only what it asks for, and passes on the licence of what travels in its bundle", () => {
+  const folder = join(packageFolder(), "bundle");
+  const { dependencies } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
+    dependencies: Readonly<Record<string, string>>;
+  };
+  const imported = new Set<string>();
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".js"))) {
+    const text = readFileSync(join(folder, file), "utf8");
+    for (const [, from, lazily] of text.matchAll(
+      /^(?:import|export)\b[^"'`;]*?"([^".][^"]*)";$|\bimport\("([^".][^"]*)"\)/gm,
+    ))
+      imported.add(from ?? lazily!);
+  }
+  const packages = [...imported].filter((specifier) => !isBuiltin(specifier));
+  expect(packages.toSorted()).toEqual(["jiti", "onnxruntime-node", "onnxruntime-web", "sharp"]);
+  expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(packages));
+  const licences = readFileSync(join(folder, "LICENSES.txt"), "utf8");
+  for (const name of ["ws", "yargs", "protobufjs", "piscina"])
+    expect(licences).toMatch(new RegExp(`^${name} \\d`, "m"));
 });
 
 test("asks for exact versions, and for no package of the workspace", () => {

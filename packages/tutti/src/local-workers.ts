@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type { DataPlaces } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
 import { SharedFile } from "@tutti/core/wire";
+import { localWorkerFile } from "./own-package.ts";
 
 export interface LocalWorkersOptions {
   readonly url: string;
@@ -23,8 +23,6 @@ export interface LocalWorkersOptions {
 
 /** Its place behind standard input, output, error and the IPC channel. */
 const inheritedDescriptor = 4;
-
-const entry = fileURLToPath(import.meta.resolve("@tutti/worker/local"));
 
 /** How often a worker's place is filled again, and how long one must have lived for its end not to count. */
 const maxRestarts = 5;
@@ -87,7 +85,7 @@ export class LocalWorkers {
     const file = SharedFile.create();
     const name = randomUUID();
     if (file !== undefined) this.#sharedFiles.set(name, file);
-    const child = fork(entry, [], {
+    const child = fork(localWorkerFile, [], {
       env: {
         ...process.env,
         TUTTI_URL: url,

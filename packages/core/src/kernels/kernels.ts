@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { TuttiError } from "../errors/index.ts";
 import { alignmentBytes } from "../memory/arena.ts";
 import type { SharedMemory } from "../memory/web-assembly.ts";
@@ -11,7 +12,12 @@ const floatsPerBlock = alignmentBytes / Float32Array.BYTES_PER_ELEMENT;
  * every thread makes its own. Kernels allocate nothing, keep no state, and give the same bits on every CPU.
  */
 export function createKernels(memory: SharedMemory): Kernels {
-  return new Kernels(instantiate(readFileSync(new URL("../../wasm/kernels.wasm", import.meta.url)), memory));
+  return new Kernels(instantiate(readFileSync(compiledModule()), memory));
+}
+
+/** By the package's name, so that it is found wherever this code has been bundled. */
+function compiledModule(): string {
+  return createRequire(import.meta.url).resolve("@tutti/core/kernels.wasm");
 }
 
 /**

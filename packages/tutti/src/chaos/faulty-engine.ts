@@ -8,7 +8,7 @@ interface Session {
   run(...parts: unknown[]): Promise<unknown>;
 }
 
-const engine = createRequire(import.meta.resolve("@tutti/core/engine"))("onnxruntime-node") as {
+const engine = createRequire(import.meta.url)("onnxruntime-node") as {
   readonly InferenceSession: { readonly prototype: Session };
 };
 const { TUTTI_ENGINE_FAULT: path } = process.env;

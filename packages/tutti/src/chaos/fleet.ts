@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { faultyEngineUrl } from "../own-package.ts";
 import { JsonCommand } from "./json-command.ts";
 import { Link, type LinkOptions } from "./link.ts";
 
@@ -17,8 +18,6 @@ export interface FleetOptions {
   /** Seconds that workers keep trying to reach a coordinator. */
   readonly retrySeconds: number;
 }
-
-const faultyEngine = new URL("../../dist/chaos/faulty-engine.js", import.meta.url).href;
 
 /** Worker processes, each with a link of its own. Those that die are started again while the run goes on. */
 export class Fleet {
@@ -76,7 +75,7 @@ export class Fleet {
       ...this.#options.env,
       ORT_DISABLE_TELEMETRY: "1", // before anything loads the engine
       TUTTI_ENGINE_FAULT: place.orders,
-      NODE_OPTIONS: `${this.#options.env.NODE_OPTIONS ?? ""} --import ${faultyEngine}`,
+      NODE_OPTIONS: `${this.#options.env.NODE_OPTIONS ?? ""} --import ${faultyEngineUrl}`,
     };
     let error: { readonly code: string; readonly message: string } | undefined;
     const command = new JsonCommand(["worker", place.link.url, "--retry", `${retrySeconds}`], env, (line) => {

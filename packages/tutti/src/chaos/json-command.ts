@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-
-const bin = fileURLToPath(new URL("../../bin/tutti.js", import.meta.url));
+import { commandFile } from "../own-package.ts";
 
 /** A line of a command's `--json`. */
 export interface JsonLine {
@@ -30,7 +28,7 @@ export class JsonCommand {
   #isSuspended = false;
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: JsonLine) => void) {
-    const child = spawn(process.execPath, [bin, ...args, "--json"], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [commandFile, ...args, "--json"], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     const stderr: string[] = [];
     const wrote = (line: string): void => {

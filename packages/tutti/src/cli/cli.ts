@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import { TuttiError } from "@tutti/core/errors";
 import yargs from "yargs";
+import { ownVersion } from "../own-package.ts";
 import { coordinatorCommand } from "./commands/coordinator.ts";
 import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -40,7 +40,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     )
     .strict()
     .recommendCommands()
-    .version(versionOf())
+    .version(ownVersion())
     .help()
     .alias({ h: "help" })
     .wrap(Math.min(120, process.stdout.columns ?? 100))
@@ -80,9 +80,4 @@ function badUsage(args: readonly string[], message: string): TuttiError {
   const closest = /^Did you mean (.*)\?$/.exec(message)?.[1];
   const problem = closest === undefined ? message : `unknown command "${args[0]}"; did you mean "${closest}"`;
   return new TuttiError("BAD_OPTION", `${problem}; see tutti --help`);
-}
-
-function versionOf(): string {
-  const found: unknown = createRequire(import.meta.url)("../../package.json");
-  return typeof found === "object" && found !== null && "version" in found ? String(found.version) : "unknown";
 }

@@ -1,15 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { fileURLToPath } from "node:url";
 import { TuttiError } from "@tutti/core/errors";
 import type { StepEvent } from "@tutti/core/events";
 import { applyOverrides, type RunDefinition } from "@tutti/core/run";
 import { measureLoopback } from "../cli/doctor/loopback.ts";
+import { commandFile } from "../own-package.ts";
 import { prepareRun } from "../prepare-run.ts";
 import { type TrainOptions, train } from "../train.ts";
 import type { Calibration } from "./predict.ts";
-
-const bin = fileURLToPath(new URL("../../bin/tutti.js", import.meta.url));
 
 /** Steps that warm up, and how long is measured after them. */
 const warmUpSteps = 5;
@@ -95,7 +93,7 @@ async function measured(
         if (url === undefined) continue;
         const env = { ...process.env, TUTTI_TOKEN: options.listen!.token! };
         for (let i = 0; i < workers; i++)
-          children.push(spawn(process.execPath, [bin, "worker", url], { env, stdio: "ignore" }));
+          children.push(spawn(process.execPath, [commandFile, "worker", url], { env, stdio: "ignore" }));
       }
       if (event.type !== "step") continue;
       fullBatch = Math.max(fullBatch, event.samples);

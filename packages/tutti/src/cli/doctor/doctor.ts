@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import { availableParallelism, cpus, freemem, release, totalmem } from "node:os";
 import { engineInfo } from "@tutti/core/engine";
+import { ownVersion } from "../../own-package.ts";
 import { byteSize, table } from "../format.ts";
 import type { Output } from "../output.ts";
 import { measureLoopback } from "./loopback.ts";
@@ -9,7 +9,7 @@ import { referenceClass } from "./reference-class.ts";
 /** `tutti doctor`: facts of this machine, as far as it goes. Throws what does not work, after what was found before. */
 export async function examine({ json }: { json: boolean }, output: Output): Promise<void> {
   const machine = {
-    tutti: versionOf("../../../package.json"),
+    tutti: ownVersion(),
     node: process.version,
     system: `${process.platform} ${release()} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? "unknown",
@@ -58,9 +58,4 @@ export async function examine({ json }: { json: boolean }, output: Output): Prom
       numericClass,
       loopback,
     });
-}
-
-function versionOf(path: string): string {
-  const found: unknown = createRequire(import.meta.url)(path);
-  return typeof found === "object" && found !== null && "version" in found ? String(found.version) : "unknown";
 }

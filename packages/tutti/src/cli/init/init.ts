@@ -1,13 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { TuttiError } from "@tutti/core/errors";
+import { ownFolder } from "../../own-package.ts";
 import type { Output } from "../output.ts";
 import { writeShapes } from "./shapes.ts";
 import { type TemplateName, templates } from "./templates.ts";
-
-const ownFolder = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Images of each class: four fifths train. */
 const shapesOfEach = 200;
