@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Link } from "../../packages/tutti/src/chaos/index.ts";
+import { faultyEngineUrl } from "../../packages/tutti/src/own-package.ts";
 import { root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
 
 const runFile = join(root, "test/fixtures/blobs.ts");
@@ -50,6 +51,24 @@ test("ends without workers when it is started again on a run that is over", asyn
   expect(await again.event("done")).toMatchObject({ outcome: "completed", steps: steps.length, weightsSha256 });
 });
 
+const engineFault = (orders: string) => ({
+  TUTTI_ENGINE_FAULT: orders,
+  NODE_OPTIONS: `--import ${faultyEngineUrl}`,
+});
+
+test("ends a worker whose engine does not come back from starting when it is asked to leave", async () => {
+  const orders = join(temporaryFolder(), "orders");
+  writeFileSync(orders, "loop");
+  const { coordinator, port } = await coordinatorOf(temporaryFolder());
+  const worker = new TuttiProcess(["worker", `ws://127.0.0.1:${port}`, "--json"], { env: engineFault(orders) });
+  await vi.waitUntil(() => !existsSync(orders), { timeout: 20_000 });
+  worker.child.kill("SIGINT");
+  expect(await worker.end(), worker.stderr).toBe(1);
+  expect(await worker.event("error")).toMatchObject({ code: "LANE_HUNG" });
+  coordinator.child.kill("SIGINT");
+  expect(await coordinator.end(), coordinator.stderr).toBe(0);
+});
+
 test("ends a worker whose lane loops before it is ready, though the run is over without it", async () => {
   const { coordinator, port } = await coordinatorOf(temporaryFolder());
   const orders = join(temporaryFolder(), "orders");
@@ -63,12 +82,7 @@ test("ends a worker whose lane loops before it is ready, though the run is over 
     },
   });
   onTestFinished(() => link.close());
-  const worker = new TuttiProcess(["worker", link.url, "--json"], {
-    env: {
-      TUTTI_ENGINE_FAULT: orders,
-      NODE_OPTIONS: `--import ${new URL("../../packages/tutti/dist/chaos/faulty-engine.js", import.meta.url).href}`,
-    },
-  });
+  const worker = new TuttiProcess(["worker", link.url, "--json"], { env: engineFault(orders) });
   await vi.waitUntil(() => isOrdered && !existsSync(orders), { timeout: 20_000 });
   const other = new TuttiProcess(["worker", `ws://127.0.0.1:${port}`, "--json"]);
   expect(await coordinator.end(), coordinator.stderr).toBe(0);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defaultLimits, defaultMembership } from "@tutti/coordinator";
 import { farewellMs } from "@tutti/core/wire";
-import { connectMs, defaultRetryMs, drainMs } from "@tutti/worker";
+import { connectMs, defaultRetryMs, drainMs, openingMs } from "@tutti/worker";
 import { expect, test } from "vitest";
 import { leaseDeadlines } from "../../packages/coordinator/src/coordinator-options.ts";
 import { linkMs } from "../../packages/coordinator/src/mesh.ts";
@@ -38,6 +38,7 @@ test("docs/reliability.md lists every deadline with the default that the code ha
     seconds(connectMs.firstMessageMs),
     seconds(silenceMs),
     `${seconds(defaultRetryMs)} (\`--retry\`)`,
+    `${seconds(openingMs)}, ${seconds(drainMs)} once it is told to leave`,
     seconds(drainMs),
     seconds(connectMs.afterGoodbyeMs),
     seconds(farewellMs.close),

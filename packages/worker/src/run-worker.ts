@@ -10,7 +10,7 @@ import { Arena } from "@tutti/core/memory";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
 import { SocketPeers } from "./mesh/socket-peers.ts";
-import { type Parting, Worker } from "./worker.ts";
+import { drainMs, type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
 
 export interface RunWorkerOptions {
@@ -42,6 +42,9 @@ export const connectMs = { timeoutMs: 5000, firstMessageMs: 30_000, afterGoodbye
 /** How long a worker tries to reach a coordinator, at first and after losing it. */
 export const defaultRetryMs = 30_000;
 
+/** How long the engine may take to start: seconds where it is read from a slow disk. */
+export const openingMs = 60_000;
+
 /** Memberships in a row that may end because the coordinator broke the protocol, or handling what it said failed. */
 const mostBrokenMemberships = 5;
 
@@ -63,7 +66,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
   firstConnection.catch(() => {});
-  const lanes = await openLanes({ arena, count: options.lanes });
+  const lanes = await unlessHung(openLanes({ arena, count: options.lanes }), "starting", openingMs, signal);
   const { checkGraph } = await import("@tutti/core/graph");
   const instance = randomUUID();
   let isHung = false;
@@ -119,9 +122,36 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
       pauseMs = Math.min(2 * pauseMs, 2000);
     }
   } finally {
-    if (!isHung) await lanes.close(); // it waits for what is computing
+    if (!isHung) await unlessHung(lanes.close(), "computing", drainMs);
     for (const dataset of data.values()) await dataset.close();
   }
+}
+
+/** What lanes do; once the signal has come, for `drainMs` only. Throws LANE_HUNG. */
+function unlessHung<Result>(
+  work: Promise<Result>,
+  doing: string,
+  limitMs: number,
+  signal?: AbortSignal,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const watch = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        const message = `a lane is still ${doing} after ${ms / 1000} s; this process must be ended`;
+        reject(new TuttiError("LANE_HUNG", message));
+      }, ms);
+    let timer = watch(signal?.aborted === true ? drainMs : limitMs);
+    const hurry = (): void => {
+      clearTimeout(timer);
+      timer = watch(drainMs);
+    };
+    signal?.addEventListener("abort", hurry, { once: true });
+    const settled = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", hurry);
+    };
+    work.finally(settled).then(resolve, reject);
+  });
 }
 
 async function openedPlaces(
