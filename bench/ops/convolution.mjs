@@ -8,6 +8,7 @@ const conv = (name, image, weight, options = {}) => ({
   torch: `lambda x, w, b: F.conv${image.length - 2}d(x, w, b, ${options.strides?.[0] ?? 1}, ${options.pads?.[0] ?? 0}, ${options.dilations?.[0] ?? 1}, ${options.groups ?? 1})`,
   ways: {
     "weights by swapped axes": (x, w, _b, _y, dy) => [swappedWeights(x, dy, w, options)],
+    "weights by samples as channels": (x, w, _b, _y, dy) => [weightsOverSamples(x, dy, w, options)],
     ...(options.strides === undefined && {
       "images by the transposed convolution": (_x, w, _b, _y, dy) => [dy.convTranspose(w, options)],
     }),
@@ -22,7 +23,19 @@ function swappedWeights(x, dy, w, { strides, dilations, pads, groups = 1 }) {
   return swap(w.shape.slice(2).reduce((t, size, i) => t.slice(i + 2, 0, size), made));
 }
 
+/** Channels-last, samples as channels to sum over; at stride 1. */
+function weightsOverSamples(x, dy, w, { strides, dilations, pads = [0, 0, 0, 0], groups = 1 }) {
+  if (groups !== 1 || x.shape.length !== 4 || strides !== undefined || dilations !== undefined) return undefined;
+  const [samples, inner, height, width] = x.shape;
+  const [out, , high, wide] = w.shape;
+  const image = x.transpose([0, 2, 3, 1]).reshape([1, samples, height, width * inner]);
+  const over = { dilations: [1, inner], pads: pads.map((pad, i) => (i % 2 === 1 ? pad * inner : pad)) };
+  const made = image.conv(dy.transpose([1, 0, 2, 3]), over);
+  return made.reshape([out, high, wide, inner]).transpose([0, 3, 1, 2]);
+}
+
 export const convolutionCases = [
+  conv("conv 32→64, 3x3, 26x26, batch 32", [32, 32, 26, 26], [64, 32, 3, 3]),
   conv("conv 1→8, 5x5, 28x28, batch 32", [32, 1, 28, 28], [8, 1, 5, 5], { pads: [2, 2, 2, 2] }),
   conv("conv 8→16, 5x5, 14x14, batch 32", [32, 8, 14, 14], [16, 8, 5, 5], { pads: [2, 2, 2, 2] }),
   conv("conv 32→64, 3x3, 28x28, batch 16", [16, 32, 28, 28], [64, 32, 3, 3], { pads: [1, 1, 1, 1] }),

@@ -86,8 +86,16 @@ function ofPoints(x: Tensor, dy: Tensor, window: Window): Tensor {
 }
 
 /**
+ * A row of dy's matrix longer than these many places no longer stays in a core's cache while the product goes over x; then each
+ * sample is a product of its own (measured: 0.78-0.92 of the time above, 1.0-1.07 below), if it has places enough to outweigh
+ * the sum over samples that follows (1.3-2.4 with 49 and 196 of them).
+ */
+const cachedPlaces = 16 * 1024;
+const leastPlaces = 512;
+
+/**
  * With the last axis undilated, channels can lie next to it in one axis, as in a channels-last image, so that the kernel
- * slides over channels too and the matrix product inside is large.
+ * slides over channels too and the matrix product inside is large. Samples are channels to sum over, or groups.
  */
 function overChannels(x: Tensor, dy: Tensor, window: Window, groups: number): Tensor {
   const { kernel, strides, dilations, begin, end } = window;
@@ -95,6 +103,20 @@ function overChannels(x: Tensor, dy: Tensor, window: Window, groups: number): Te
   const inner = channels / groups;
   const last = kernel.length - 1;
   const wide = (list: readonly number[]): readonly number[] => [...list.slice(0, last), list[last]! * inner];
+  const attributes = { strides: dilations, dilations: wide(strides), pads: [...wide(begin), ...wide(end)] };
+  const places = staticShape(dy.shape.slice(2));
+  const perSample = elementCount(places);
+  if (perSample >= leastPlaces && samples * perSample > cachedPlaces) {
+    const channelsLast =
+      groups === 1
+        ? x.transpose([0, ...spatialAxes(window), 1])
+        : x.reshape([samples, groups, inner, ...sizes]).transpose([0, 1, ...spatialAxes(window, 3), 2]);
+    const out = Number(dy.shape[1]);
+    const made = channelsLast
+      .reshape([1, samples * groups, ...wide(sizes)])
+      .conv(dy.reshape([samples * out, 1, ...places]), { ...attributes, groups: samples * groups });
+    return channelsInFront(made.reshape([samples, out, ...kernel, inner]).sum(0), window);
+  }
   // Of one group the samples are in front already; moving a single axis takes the engine a seventh of the time.
   const channelsLast =
     groups === 1
@@ -102,13 +124,13 @@ function overChannels(x: Tensor, dy: Tensor, window: Window, groups: number): Te
       : x.reshape([samples, groups, inner, ...sizes]).transpose([1, 0, ...spatialAxes(window, 3), 2]);
   const made = channelsLast
     .reshape([1, groups * samples, ...wide(sizes)])
-    .conv(dy.transpose([1, 0, ...spatialAxes(window)]), {
-      strides: dilations,
-      dilations: wide(strides),
-      pads: [...wide(begin), ...wide(end)],
-      groups,
-    });
-  return made.reshape([Number(dy.shape[1]), ...kernel, inner]).transpose([0, last + 2, ...spatialAxes(window, 1)]);
+    .conv(dy.transpose([1, 0, ...spatialAxes(window)]), { ...attributes, groups });
+  return channelsInFront(made.reshape([Number(dy.shape[1]), ...kernel, inner]), window);
+}
+
+/** [Co,…kernel,Ci] to [Co,Ci,…kernel] */
+function channelsInFront(weight: Tensor, window: Window): Tensor {
+  return weight.transpose([0, window.kernel.length + 1, ...spatialAxes(window, 1)]);
 }
 
 /** Dilated by d along the last axis, at stride 1: every d-th entry makes an undilated image of its own. */

@@ -1,8 +1,11 @@
-import { type CaseTable, type GradientCase, of } from "../gradient-case.ts";
+import { type CaseTable, type GradientCase, type Operand, of } from "../gradient-case.ts";
 
 // The engine has no float64 kernels; the operators are linear in each operand, so that steps of 1 are exact.
 const exactly = (cases: readonly GradientCase[]): readonly GradientCase[] =>
   cases.map((item) => ({ ...item, oracle: "linear" as const }));
+
+/** An image whose gradient other cases check: with many entries it would take long. */
+const fixed = (...shape: number[]): Operand => ({ shape, fixed: true });
 
 const conv: readonly GradientCase[] = [
   { name: "1d", inputs: [of(2, 3, 6), of(4, 3, 3)] },
@@ -98,6 +101,16 @@ const conv: readonly GradientCase[] = [
     attributes: { group: 3, pads: [1, 1, 1, 1] },
   },
   { name: "each channel by itself, twice", inputs: [of(1, 2, 4, 4), of(4, 1, 2, 2)], attributes: { group: 2 } },
+  {
+    name: "so many places that each sample is a product of its own",
+    inputs: [fixed(2, 2, 92, 92), of(2, 2, 2, 2)],
+    attributes: { pads: [0, 1, 1, 0] },
+  },
+  {
+    name: "so many places, two groups with stride",
+    inputs: [fixed(3, 4, 150, 151), of(2, 2, 2, 2)],
+    attributes: { group: 2, strides: [2, 2] },
+  },
   {
     name: "3d",
     inputs: [of(1, 2, 3, 4, 3), of(2, 2, 2, 2, 2)],
