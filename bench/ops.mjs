@@ -2,7 +2,7 @@
 // table writes, other ways to write them, and PyTorch's. Not part of the whole bench: npm run bench -- ops [--case TEXT].
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { Graph, gradients, simplify, writeOnnx } from "../packages/core/dist/graph/index.js";
+import { Graph, gradients, lower, simplify, writeOnnx } from "../packages/core/dist/graph/index.js";
 import { Contestant } from "./harness/contestant.mjs";
 import { python, torchEnvironment } from "./harness/machine.mjs";
 import { figure, times } from "./harness/report.mjs";
@@ -21,6 +21,9 @@ const { InferenceSession, Tensor } = createRequire(new URL("../packages/core/pac
  */
 const cases = [...convolutionCases, ...normalizationCases, ...pointwiseCases];
 
+/** Version of ai.onnx that programs are written in. */
+const opset = 23;
+
 function numbers(shape) {
   const count = shape.reduce((product, size) => product * size, 1);
   return Float32Array.from({ length: count }, (_, i) => (((i * 7919) % 1009) - 504) / 504);
@@ -33,17 +36,19 @@ function numbers(shape) {
 async function prepare({ inputs, indices, build }, backward) {
   const graph = new Graph();
   const tensors = inputs.map((shape, i) => graph.input("parameter", `x${i}`, { dtype: "float32", shape }));
-  const all =
+  const fed =
     indices === undefined
       ? tensors
       : [...tensors, graph.input("column", "i", { dtype: "int64", shape: indices.shape })];
-  const y = build(...all);
+  const y = build(...fed);
   const dy = graph.input("column", "dy", { dtype: "float32", shape: y.shape });
-  const made = backward(all, tensors, y, dy);
+  const made = backward(fed, tensors, y, dy);
   if (made.includes(undefined)) return undefined;
-  const simple = simplify(graph, [y, ...made]);
-  const outputs = Object.fromEntries([y, ...made].map((tensor, i) => [`y${i}`, simple.map[tensor.id].sum()]));
-  const session = await InferenceSession.create(writeOnnx(simple.graph, { outputs, opset: 23, name: "bench" }), {
+  const lowered = lower(graph, opset);
+  const all = [y, ...made].map((tensor) => lowered?.map[tensor.id] ?? tensor);
+  const simple = simplify(lowered?.graph ?? graph, all);
+  const outputs = Object.fromEntries(all.map((tensor, i) => [`y${i}`, simple.map[tensor.id].sum()]));
+  const session = await InferenceSession.create(writeOnnx(simple.graph, { outputs, opset, name: "bench" }), {
     graphOptimizationLevel: "all",
     intraOpNumThreads: 1,
     interOpNumThreads: 1,

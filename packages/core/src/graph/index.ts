@@ -2,6 +2,7 @@ export { checkGraph, type GraphLimits } from "./check-graph.ts";
 export { customGradient } from "./custom-gradient.ts";
 export { gradients } from "./gradients.ts";
 export * from "./graph.ts";
+export { lower } from "./lower.ts";
 export type { Attributes, AttributeValue, Node } from "./node.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
 export {

@@ -3,11 +3,12 @@ import type { Node } from "./node.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
- * The graph with every operator that came after version `opset` of ai.onnx put into older ones, where it has a rule for that
- * (`Op.lower`); undefined when there is none to put. Types and, but for rounding, numbers stay the same.
+ * The graph with every operator that came after version `opset` of ai.onnx, or is composed in all of them, put into older
+ * ones, where it has a rule for that (`Op.lower`); undefined when there is none to put. Types and, but for rounding, numbers stay the same.
  */
 export function lower(graph: Graph, opset: number): GraphCopy | undefined {
-  const isNewer = ({ op }: Node): boolean => op.lower !== undefined && (op.since ?? 0) > opset;
+  const isNewer = ({ op }: Node): boolean =>
+    op.lower !== undefined && (op.isComposed === true || (op.since ?? 0) > opset);
   if (!graph.nodes.some(isNewer)) return undefined;
   const copy = new Graph();
   const map: Tensor[] = [];

@@ -51,8 +51,10 @@ export interface Op {
   readonly label?: string;
   /** The first version of ai.onnx that has it, where that is above 18. */
   readonly since?: number;
-  /** The same by operators of ai.onnx 18, for files of a version that lacks it; only with `since`. */
+  /** The same by operators of ai.onnx 18, for files of a version that lacks it (or of all, if `isComposed`); only with `since`. */
   lower?(inputs: readonly (Tensor | null)[], attributes: Attributes): readonly Tensor[];
+  /** Whether it is written by `lower` in every version. */
+  readonly isComposed?: boolean;
   /** How many of the outputs are written even if nothing uses them; all of them by default. */
   readonly requiredOutputs?: number;
   /** "" is ai.onnx; "com.microsoft" for the runtime's own, ".nchwc" those for images in blocks of channels. */

@@ -4,6 +4,7 @@ import {
   type Graph,
   type GraphCopy,
   gradients,
+  lower,
   simplify,
   specialize,
   staticShape,
@@ -52,8 +53,11 @@ export function buildProgram(
   const sums = [...gradients, ...statistics];
   const collects = mode === "train" ? [] : collectOutputs(trace, map);
   const outputs = [scalars, ...sums.map(({ tensor }) => tensor), ...collects.map(({ tensor }) => tensor)];
-  const simple = simplify(graph, outputs);
-  const at = (tensor: Tensor): Tensor => simple.map[tensor.id]!;
+  // Before what is common is joined: a gradient shares parts of what its operator is composed of.
+  const lowered = lower(graph, programOpset);
+  const placed = (tensor: Tensor): Tensor => lowered?.map[tensor.id] ?? tensor;
+  const simple = simplify(lowered?.graph ?? graph, outputs.map(placed));
+  const at = (tensor: Tensor): Tensor => simple.map[placed(tensor).id]!;
   const onnx = writeOnnx(simple.graph, {
     name: `${mode}-${samples}`,
     opset: programOpset,

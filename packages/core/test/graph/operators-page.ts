@@ -56,7 +56,7 @@ function row(key: string, op: Op): string {
       ? "–"
       : op.since === undefined
         ? "≤ 18"
-        : `${op.since}${op.lower === undefined ? "" : " (written with older ones before)"}`;
+        : `${op.since}${op.lower === undefined ? "" : ` (written with older ones${op.isComposed === true ? "" : " before"})`}`;
   return line([name, since, differentiable(op), oracles(key)]);
 }
 

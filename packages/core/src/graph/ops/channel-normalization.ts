@@ -4,7 +4,7 @@ import type { Op } from "../op.ts";
 import { elementCount, elements, type Shape, sameShape, shapeToString, staticShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectDType, floats, inputType, integerAttribute, sharedDType } from "../type-rules.ts";
-import { epsilonOf, layerNorm, type NormOptions, ones, standardise, standardisedGradient } from "./normalization.ts";
+import { epsilonOf, type NormOptions, ones, standardise } from "./normalization.ts";
 import { refuseMovedSamples, refuseSamples, spatialSizes } from "./window.ts";
 
 /** Throws unless these are images [samples, channels, …] with a scale and bias [channels]. */
@@ -37,7 +37,16 @@ function groupRows(x: Tensor, groups: number): Tensor {
   return x.reshape([elements([x.shape[0]!, groups], "groupNorm"), perGroup]);
 }
 
-// As layerNormalization, over groups of channels and all spatial axes; scale and bias for each channel.
+/** x·slope + offset, each [channels], in one pass. */
+function affine(x: Tensor, slope: Tensor, offset: Tensor): Tensor {
+  const sizes = staticShape(slope.shape);
+  const zeros = x.graph.scalar(0, x.dtype).expand(sizes);
+  return batchNorm(x, zeros, ones(x, sizes), { scale: slope, bias: offset, epsilon: 0 });
+}
+
+// y = x̂·scale + bias, x̂ = (x - mean)/√(variance + ε) = (x - mean)·r over a group of channels and all spatial axes, scale and
+// bias for each channel. With σ = Σ dy and τ = Σ dy·x̂ over the spatial axes, for each sample and channel, and m entries a group:
+// dx = r·(scale·dy - x̂·Σ scale·τ/m - Σ scale·σ/m), sums over the channels of the group; d scale = Σ τ, d bias = Σ σ over samples
 function channelGroups(
   type: string,
   label: string,
@@ -61,22 +70,41 @@ function channelGroups(
       groupsOf(attributes, staticShape(shape.slice(1, 2))[0]!, at);
       return [{ dtype, shape }];
     },
+    // The engine would take it apart in its own way; so the gradient has the same x̂.
     ...(since !== undefined && {
-      lower: ([x, scale, bias]: readonly (Tensor | null)[], attributes: Attributes) => [
-        groupNorm(x!, grouped(x!, attributes), { scale: scale!, bias: bias!, epsilon: epsilonOf(attributes) }),
-      ],
+      isComposed: true,
+      lower: ([x, scale, bias]: readonly (Tensor | null)[], attributes: Attributes) => {
+        const { xhat } = standardise(groupRows(x!, grouped(x!, attributes)), epsilonOf(attributes));
+        return [affine(xhat.reshape(x!.shape), scale!, bias!)];
+      },
     }),
     gradient({ inputs, attributes, dy, needs }) {
       const [x, scale, gradient] = [inputs[0]!, inputs[1]!, dy[0]!];
-      const groups = grouped(x, attributes);
-      const standardised = standardise(groupRows(x, groups), epsilonOf(attributes));
-      const dxhat = gradient.mul(perChannel(scale, x.rank));
-      const dx = (): Tensor => standardisedGradient(groupRows(dxhat, groups), standardised).reshape(x.shape);
-      return [
-        needs[0] ? dx() : null,
-        needs[1] ? channelSums(gradient.mul(standardised.xhat.reshape(x.shape))) : null,
-        needs[2] ? channelSums(gradient) : null,
-      ];
+      const [samples, channels, ...sizes] = staticShape(x.shape) as [number, number, ...number[]];
+      const [groups, places] = [grouped(x, attributes), elementCount(sizes)];
+      const grid = [samples, groups, channels / groups];
+      const { xhat, inverse } = standardise(groupRows(x, groups), epsilonOf(attributes));
+      const perRow = (tensor: Tensor): Tensor => tensor.reshape([samples * channels, places]).sum(1);
+      const [plain, along] = [perRow(gradient), perRow(gradient.mul(xhat.reshape(x.shape)))];
+      const dx = (): Tensor => {
+        const share = scale.div((channels / groups) * places).reshape([1, ...grid.slice(1)]);
+        const deviation = inverse.reshape([samples, groups, 1]);
+        const ofGroup = (sums: Tensor): Tensor =>
+          sums
+            .reshape(grid)
+            .mul(share)
+            .sum(2, true)
+            .mul(deviation)
+            .neg()
+            .expand(grid)
+            .reshape([samples * channels]);
+        const slope = scale.reshape([1, ...grid.slice(1)]).mul(deviation);
+        const through = affine(xhat.reshape([1, samples * channels, places]), ofGroup(along), ofGroup(plain));
+        const direct = gradient.reshape(through.shape).mul(slope.reshape([samples * channels, 1]));
+        return direct.add(through).reshape(x.shape);
+      };
+      const overSamples = (sums: Tensor): Tensor => sums.reshape([samples, channels]).sum(0);
+      return [needs[0] ? dx() : null, needs[1] ? overSamples(along) : null, needs[2] ? overSamples(plain) : null];
     },
   };
 }
@@ -92,20 +120,17 @@ export const instanceNormalization = channelGroups(
   (_, channels) => channels,
 );
 
-/**
- * Normalises over groups of channels and all spatial axes of [samples, channels, …], then scale and bias [channels]; written
- * with layer normalisation, which every opset has since 17.
- */
-export function groupNorm(x: Tensor, groups: number, options: NormOptions): Tensor {
-  const { scale, bias, epsilon } = options;
-  const at = x.graph.at("groupNorm");
-  spatialSizes(x.shape, at);
-  const channels = staticShape(x.shape.slice(1, 2))[0]!;
-  expectGroups(groups, channels, at);
-  expectChannels(x.shape, [scale?.shape, bias?.shape], at);
-  const xhat = layerNorm(groupRows(x, groups), 1, epsilon === undefined ? {} : { epsilon }).reshape(x.shape);
-  const scaled = scale ? xhat.mul(perChannel(scale, x.rank)) : xhat;
-  return bias ? scaled.add(perChannel(bias, x.rank)) : scaled;
+/** Normalises over groups of channels and all spatial axes of [samples, channels, …], then scale and bias [channels]. */
+export function groupNorm(x: Tensor, groups: number, { scale, bias, epsilon = 1e-5 }: NormOptions): Tensor {
+  const sizes = staticShape(spatialChannels(x));
+  const given = [scale ?? ones(x, sizes), bias ?? x.graph.scalar(0, x.dtype).expand(sizes)];
+  return x.graph.apply(groupNormalization, [x, ...given], { num_groups: groups, epsilon })[0]!;
+}
+
+/** [channels] of images. */
+function spatialChannels(x: Tensor): Shape {
+  spatialSizes(x.shape, x.graph.at("groupNorm"));
+  return x.shape.slice(1, 2);
 }
 
 function expectGroups(groups: number, channels: number, at: string): number {
