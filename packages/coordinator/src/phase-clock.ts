@@ -5,10 +5,11 @@ export type Phase = "data" | "reduce" | "update" | "download";
 
 type OnSpan = (what: Phase | "step", beginMs: number, endMs: number) => void;
 
-/** A moment, and what had been done by then in all phases. */
+/** A moment, and what had been done by then in all phases; of that, ahead for the next step. */
 interface Mark {
   readonly atMs: number;
   readonly busyMs: number;
+  readonly aheadMs: number;
 }
 
 /**
@@ -23,10 +24,12 @@ export class PhaseClock {
   #endedMs: number | undefined;
   #spans: Record<Phase, number> = { data: 0, reduce: 0, update: 0, download: 0 };
   #stack: { phase: Phase; sinceMs: number }[] = [];
-  #dealt: Mark = { atMs: 0, busyMs: 0 };
+  /** Part of the data phase. */
+  #aheadMs = 0;
+  #dealt: Mark = { atMs: 0, busyMs: 0, aheadMs: 0 };
   /** When each worker announced its last answer so far. */
   readonly #announced = new Map<string, Mark>();
-  #completed: Mark = { atMs: 0, busyMs: 0 };
+  #completed: Mark = { atMs: 0, busyMs: 0, aheadMs: 0 };
 
   /** @param onSpan is told of everything that is measured, inner phases first; times are of the clock. */
   constructor(clock: Clock, onSpan?: OnSpan) {
@@ -40,7 +43,8 @@ export class PhaseClock {
     this.#endedMs = undefined;
     this.#spans = { data: 0, reduce: 0, update: 0, download: 0 };
     this.#announced.clear();
-    this.#dealt = this.#completed = { atMs: this.#startedMs, busyMs: 0 };
+    this.#aheadMs = 0;
+    this.#dealt = this.#completed = { atMs: this.#startedMs, busyMs: 0, aheadMs: 0 };
   }
 
   /** Something that is no part of a step follows, such as a validation: the next step begins when `start` is called. */
@@ -64,6 +68,16 @@ export class PhaseClock {
       if (outer !== undefined) outer.sinceMs = end;
       this.#onSpan?.(phase, now, end);
     }
+  }
+
+  /**
+   * Runs `work` for the next step's data: no part of the data phase between the dealing of leases and the first answer, when everybody
+   * waits for workers.
+   */
+  ahead(work: () => void): void {
+    const beforeMs = this.#spans.data;
+    this.run("data", work);
+    this.#aheadMs += this.#spans.data - beforeMs;
   }
 
   /** The time since then was spent waiting for a phase's input. */
@@ -99,19 +113,20 @@ export class PhaseClock {
     const last = marks.reduce((a, b) => (b.atMs > a.atMs ? b : a), first);
     const stragglerMs = idleBetween(first, last);
     const uploadMs = idleBetween(last, this.#completed);
-    const compute = Math.min(Math.max(0, computeMs - stragglerMs), idleBetween(this.#dealt, first));
+    const hidden = first.aheadMs - this.#dealt.aheadMs;
+    const compute = Math.min(Math.max(0, computeMs - stragglerMs), idleBetween(this.#dealt, first) + hidden);
     const { data, reduce, update, download } = this.#spans;
     return {
       wallMs,
       time: {
-        dataMs: data,
+        dataMs: data - hidden,
         computeMs: compute,
         stragglerMs,
         uploadMs,
         reduceMs: reduce,
         updateMs: update,
         downloadMs: download,
-        waitMs: Math.max(0, wallMs - this.#busy() - compute - stragglerMs - uploadMs),
+        waitMs: Math.max(0, wallMs - (this.#busy() - hidden) - compute - stragglerMs - uploadMs),
       },
     };
   }
@@ -119,7 +134,8 @@ export class PhaseClock {
   #mark(): Mark {
     const atMs = this.#clock.now();
     const underWay = this.#stack.at(-1);
-    return { atMs, busyMs: this.#busy() + (underWay === undefined ? 0 : atMs - underWay.sinceMs) };
+    const busyMs = this.#busy() + (underWay === undefined ? 0 : atMs - underWay.sinceMs);
+    return { atMs, busyMs, aheadMs: this.#aheadMs };
   }
 
   #busy(): number {

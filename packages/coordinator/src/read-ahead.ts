@@ -37,7 +37,7 @@ export class ReadAhead {
       (batch) => {
         if (this.#ahead !== ahead) return; // it was taken before it was read, or the run is over
         ahead.shares = this.#dealer.plan(batch.shards.length);
-        this.#phases.run("data", () => {
+        this.#phases.ahead(() => {
           for (const { worker, nodes } of ahead.shares) {
             for (const node of nodes) this.#dealer.sendRows(round, node, (shard) => batch.shards[shard], worker);
           }

@@ -55,6 +55,27 @@ test("tells apart what two workers of different speed spend in a step, to the mi
   expect(total(time)).toBe(wallMs);
 });
 
+test("what is handed out for the next step is no wait for data before the first answer", () => {
+  const step = (computeMs: number) => {
+    const clock = handClock();
+    const phases = new PhaseClock(clock);
+    phases.start();
+    phases.dealt();
+    clock.pass(2);
+    phases.ahead(() => clock.pass(5));
+    clock.pass(3);
+    phases.announced("only");
+    phases.ahead(() => clock.pass(4)); // its rows came late: nobody computes any more
+    phases.complete();
+    const { wallMs, time } = phases.split(computeMs);
+    expect(total(time)).toBe(wallMs);
+    return time;
+  };
+  expect(step(10)).toMatchObject({ dataMs: 4, computeMs: 10, waitMs: 0 });
+  expect(step(7)).toMatchObject({ dataMs: 4, computeMs: 7, waitMs: 3 });
+  expect(step(99)).toMatchObject({ dataMs: 4, computeMs: 10, waitMs: 0 });
+});
+
 test("begins a step where the one before ended, and after a validation when it begins", () => {
   const clock = handClock();
   const phases = new PhaseClock(clock);
