@@ -35,12 +35,17 @@ const chunkBytes = 256 * 1024;
 
 const gzipMagic = [0x1f, 0x8b] as const;
 
+/** True for a file that starts so: with gzip's magic number. */
+export function isGzip(start: Uint8Array): boolean {
+  return start[0] === gzipMagic[0] && start[1] === gzipMagic[1];
+}
+
 /** The file's bytes as a stream, decompressed when it starts with gzip's magic number (RFC 1952). Closes the handle. */
 export async function readStream(handle: FileHandle): Promise<Readable> {
   const magic = new Uint8Array(2);
   await handle.read(magic, 0, 2, 0);
   const raw = handle.createReadStream({ start: 0, highWaterMark: chunkBytes });
-  if (magic[0] !== gzipMagic[0] || magic[1] !== gzipMagic[1]) return raw;
+  if (!isGzip(magic)) return raw;
   const gunzip = createGunzip({ chunkSize: chunkBytes });
   raw.on("error", (error) => gunzip.destroy(error));
   gunzip.on("close", () => raw.destroy());

@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesOf, bytesPerSample, type ColumnType, type ColumnTypes, type Scalar, writeScalar } from "./column.ts";
-import { type Dataset, memoryDataset, type StoredColumn } from "./dataset.ts";
+import { type DataPlace, type Dataset, memoryDataset, type StoredColumn } from "./dataset.ts";
 import { defaultMemoryBytes, type FileColumn, fileDataset, type OpenFile } from "./file-dataset.ts";
 
 const chunkBytes = 1024 * 1024;
@@ -64,20 +64,25 @@ export class RowSpool {
   }
 }
 
-/** The rows of columns that grew together, in memory or in temporary files; they must not be used afterwards. */
+/**
+ * The rows of columns that grew together, in memory or in temporary files; they must not be used afterwards.
+ * @param place files that hold just these rows, if there are any.
+ */
 export async function spooledDataset(
   size: number,
   columns: ReadonlyMap<string, GrowingColumn>,
   memoryBytes: number,
+  place?: DataPlace,
 ): Promise<Dataset> {
   const all = [...columns];
   if (!all.some(([, column]) => column.isSpilled)) {
-    return memoryDataset(size, Object.fromEntries(all.map(([name, column]) => [name, column.finish(size)])));
+    return memoryDataset(size, Object.fromEntries(all.map(([name, column]) => [name, column.finish(size)])), place);
   }
   return fileDataset(
     size,
     Object.fromEntries(all.map(([name, column]) => [name, column.finishFile(size)])),
     memoryBytes,
+    place,
   );
 }
 

@@ -75,6 +75,43 @@ test("reads a gzipped file as the plain one, with the same fingerprint", async (
   expect(zipped.fingerprint).toBe(plain.fingerprint);
 });
 
+test("keeps what does not fit into memory in files, plain and unpacked ones, one or several, to the same rows", async () => {
+  const rows = 3000;
+  const pixels = Uint8Array.from({ length: rows * 7 }, (_, i) => (i * 37) % 251);
+  const header = (code: number, count: number, ...shape: number[]) => [
+    0,
+    0,
+    code,
+    1 + shape.length,
+    ...[count, ...shape].flatMap((size) => [0, 0, ...[size >> 8, size & 255]]),
+  ];
+  const bigEndian = Buffer.alloc(4 * rows);
+  for (let row = 0; row < rows; row++) bigEndian.writeInt32BE(row * 70_001 - 5, 4 * row);
+  const write = (name: string, ...parts: (Uint8Array | number[])[]) =>
+    writeFile(join(folder, name), Buffer.concat(parts.map((part) => Uint8Array.from(part))));
+  await write("all-pixels", header(8, rows, 7), pixels);
+  await write("part-1", header(8, 1000, 7), pixels.subarray(0, 7000));
+  await write("part-2", header(8, 2000, 7), pixels.subarray(7000));
+  await write("numbers", header(12, rows), bigEndian);
+  await writeFile(join(folder, "pixels.gz"), gzipSync(Buffer.concat([Uint8Array.from(header(8, rows, 7)), pixels])));
+  const expected = Int32Array.from({ length: rows }, (_, row) => row * 70_001 - 5);
+  const fingerprints = new Set<string>();
+  for (const x of ["all-pixels", "part-*", ["part-1", "part-2"], "pixels.gz"]) {
+    for (const memoryBytes of [0, 4 * rows, 1e6]) {
+      const dataset = await data.idx({ x, y: "numbers" }).open({ baseDirectory: folder, memoryBytes });
+      const found = await readAll(dataset);
+      expect(Buffer.compare(found.x!, pixels)).toBe(0);
+      expect(new Int32Array(found.y!.buffer)).toEqual(expected);
+      fingerprints.add(dataset.fingerprint);
+      await dataset.close();
+    }
+  }
+  expect(fingerprints.size).toBe(1);
+  await write("wide", header(8, 1, 8), pixels.subarray(0, 8));
+  const error = await rejection(data.idx({ x: ["part-1", "wide"] }).open({ baseDirectory: folder }));
+  expect(error.message).toBe('wide: column "x": expected uint8 [7] a row as in part-1, found uint8 [8]');
+});
+
 test("gives another fingerprint when one byte of the content differs", async () => {
   const one = await opened("one", [0, 0, 8, 1, ...dimension(3), 7, 8, 9]);
   const other = await opened("other", [0, 0, 8, 1, ...dimension(3), 7, 8, 8]);
@@ -132,5 +169,5 @@ test("takes other paths from a description, but no other columns", async () => {
   expect(source.describe).toEqual({ x: "set" });
   expect([...(await readAll(await source.open({ baseDirectory: folder }))).x!]).toEqual([42]);
   expect(() => source.withDescription({ y: "set" })).toThrow(/expected a path for each of x and nothing else/);
-  expect(() => source.withDescription({ x: 3 })).toThrow(/column "x": expected the path of an idx file/);
+  expect(() => source.withDescription({ x: 3 })).toThrow(/data.idx, column "x": expected the path of a file/);
 });
