@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { TuttiError } from "../errors/index.ts";
 import type { Dataset } from "./dataset.ts";
 import { openDataFile } from "./file.ts";
@@ -112,13 +112,14 @@ async function openText(
   let names = "the text";
   let plan: WindowPlan;
   try {
-    if (isRecord(files)) append(spool, tokens, await tokens.encode(Buffer.from(String(files.text)), names));
+    if (isRecord(files)) await append(spool, tokens, Readable.from([Buffer.from(String(files.text))]), names);
     else {
       const found = await findFiles(context.baseDirectory, files);
       names = found.map(({ given }) => given).join(", ");
       for (const file of found) {
-        await (await openDataFile(file)).close(); // says in the user's words what is missing
-        append(spool, tokens, await tokens.encode(await readFile(file.resolved), file.given));
+        const handle = await openDataFile(file);
+        const content = handle.createReadStream({ highWaterMark: chunkBytes });
+        await append(spool, tokens, content, file.given);
       }
     }
     const total = spool.size;
@@ -138,10 +139,19 @@ async function openText(
   return tokenWindows(spool.finishColumn("token"), plan);
 }
 
-function append(spool: RowSpool, { dtype }: Tokens, tokens: ArrayLike<number>): void {
-  const bytes = new Uint8Array(arrayOf(dtype, tokens).buffer);
-  spool.append("token", bytes);
-  spool.finishRow(tokens.length);
+/** A piece is encoded in one turn of the event loop. */
+const chunkBytes = 256 * 1024;
+
+async function append(
+  spool: RowSpool,
+  { dtype, encode }: Tokens,
+  content: AsyncIterable<Uint8Array>,
+  where: string,
+): Promise<void> {
+  for await (const tokens of encode(content, where)) {
+    spool.append("token", new Uint8Array(arrayOf(dtype, tokens).buffer));
+    spool.finishRow(tokens.length);
+  }
 }
 
 function arrayOf(dtype: Tokens["dtype"], tokens: ArrayLike<number>): Uint8Array | Uint16Array | Int32Array {

@@ -18,8 +18,12 @@ export interface Tokens {
   /** The least of uint8, uint16 and int32 that holds them. */
   readonly dtype: "uint8" | "uint16" | "int32";
   readonly describe: PlainData;
-  /** @param where names the text in messages. Throws DATA_INVALID with line and column. */
-  encode(content: Uint8Array, where: string): Promise<ArrayLike<number>>;
+  /**
+   * Tokens of one file or text, piece by piece; a tokenizer reads it as a whole first.
+   * @param content of any size; pieces may end within a character. @param where names the text in messages.
+   * Throws DATA_INVALID with line and column.
+   */
+  encode(content: AsyncIterable<Uint8Array>, where: string): AsyncIterable<ArrayLike<number>>;
 }
 
 /**
@@ -28,7 +32,7 @@ export interface Tokens {
  */
 export function tokensOf(kind: unknown, caller: (...args: never[]) => unknown): Tokens {
   if (kind === "bytes") {
-    return { vocabulary: 256, dtype: "uint8", describe: kind, encode: async (content) => content };
+    return { vocabulary: 256, dtype: "uint8", describe: kind, encode: (content) => content };
   }
   if (isRecord(kind) && typeof kind.characters === "string") return characterTokens(kind.characters, kind.unknown);
   if (isRecord(kind) && typeof kind.tokenizer === "string" && kind.tokenizer !== "") {
@@ -57,24 +61,26 @@ function characterTokens(characters: string, unknown: unknown): Tokens {
     vocabulary: tokenOf.size,
     dtype: dtypeFor(tokenOf.size),
     describe: { characters, unknown: unknown ?? "refuse" },
-    async encode(content, where) {
-      const tokens: number[] = [];
+    async *encode(content, where) {
       let [line, column] = [1, 0];
-      for (const character of textOf(content, where)) {
-        column++;
-        const token = tokenOf.get(character);
-        if (token !== undefined) tokens.push(token);
-        else if (unknown !== "skip") {
-          const code = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
-          throw new TuttiError(
-            "DATA_INVALID",
-            `${where} line ${line}, column ${column}: ${JSON.stringify(character)} (U+${code}) is none of the ${tokenOf.size} characters; add it, or leave such characters out with unknown: "skip"`,
-            { where, line, column },
-          );
+      for await (const text of textOf(content, where)) {
+        const tokens: number[] = [];
+        for (const character of text) {
+          column++;
+          const token = tokenOf.get(character);
+          if (token !== undefined) tokens.push(token);
+          else if (unknown !== "skip") {
+            const code = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
+            throw new TuttiError(
+              "DATA_INVALID",
+              `${where} line ${line}, column ${column}: ${JSON.stringify(character)} (U+${code}) is none of the ${tokenOf.size} characters; add it, or leave such characters out with unknown: "skip"`,
+              { where, line, column },
+            );
+          }
+          if (character === "\n") [line, column] = [line + 1, 0];
         }
-        if (character === "\n") [line, column] = [line + 1, 0];
+        yield tokens;
       }
-      return tokens;
     },
   };
 }
@@ -102,9 +108,10 @@ function tokenizerTokens(path: string, caller: (...args: never[]) => unknown): T
     vocabulary,
     dtype: dtypeFor(vocabulary),
     describe: { tokenizer: path },
-    async encode(content, where) {
+    async *encode(content, where) {
       const { Tokenizer } = await import("@huggingface/tokenizers");
-      const text = textOf(content, where);
+      let text = "";
+      for await (const piece of textOf(content, where)) text += piece;
       let ids: readonly number[];
       try {
         ids = new Tokenizer(json as object, {}).encode(text, { add_special_tokens: false }).ids;
@@ -112,7 +119,10 @@ function tokenizerTokens(path: string, caller: (...args: never[]) => unknown): T
         throw refuse(error instanceof Error ? error.message : String(error));
       }
       const outside = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
-      if (outside < 0) return ids;
+      if (outside < 0) {
+        yield ids;
+        return;
+      }
       throw new TuttiError(
         "DATA_INVALID",
         `${where}: token ${outside + 1} is ${ids[outside]}, which ${path} does not have: it lacks a token for unknown text; use the tokenizer that the text was made for`,
@@ -143,10 +153,15 @@ function dtypeFor(vocabulary: number): Tokens["dtype"] {
   return vocabulary <= 256 ? "uint8" : vocabulary <= 65_536 ? "uint16" : "int32";
 }
 
-function textOf(content: Uint8Array, where: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch {
-    throw new TuttiError("DATA_INVALID", `${where}: is no UTF-8 text; convert it, or use tokens: "bytes"`, { where });
-  }
+async function* textOf(content: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const decoded = (piece?: Uint8Array): string => {
+    try {
+      return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
+    } catch {
+      throw new TuttiError("DATA_INVALID", `${where}: is no UTF-8 text; convert it, or use tokens: "bytes"`, { where });
+    }
+  };
+  for await (const piece of content) yield decoded(piece);
+  yield decoded();
 }

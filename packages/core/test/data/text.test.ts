@@ -50,6 +50,23 @@ test("has the fingerprint of its rows, wherever the tokens lie", async () => {
   await onDisk.close();
 });
 
+test("reads a long file piece by piece, whose ends may be within a character", async () => {
+  const characters = "aé𝄞\n";
+  const content = `a${"é".repeat(140_000)}\n${"𝄞a".repeat(100_000)}`;
+  await writeFile(join(folder, "long.txt"), content);
+  const dataset = await data.text("long.txt", { tokens: { characters }, length: 1000 }).open(fromDisk());
+  const expected = [...content].map((character) => [...characters].indexOf(character));
+  expect(dataset.size).toBe(Math.floor((expected.length - 1) / 1000));
+  const { text } = await readAll(dataset);
+  expect(Buffer.compare(text!, Uint8Array.from(expected.slice(0, 1000 * dataset.size)))).toBe(0);
+  await dataset.close();
+  const bad = data.text("long.txt", { tokens: { characters: "aé\n" }, length: 1000 }).open(context());
+  expect((await rejection(bad)).message).toContain('long.txt line 2, column 1: "𝄞" (U+1D11E)');
+  await writeFile(join(folder, "cut.txt"), Buffer.from("aé").subarray(0, 2));
+  const cut = data.text("cut.txt", { tokens: { characters }, length: 1 }).open(context());
+  expect((await rejection(cut)).message).toContain("cut.txt: is no UTF-8 text");
+});
+
 test("numbers characters by their places, and uses a part of the text", async () => {
   const source = data.text(
     { text: "héllo\nwörld" },
