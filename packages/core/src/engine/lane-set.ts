@@ -1,6 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
 import type { Arena } from "../memory/index.ts";
 import type { ShardProgram } from "../step/shard-program.ts";
+import type { TreeNode } from "../step/tree.ts";
 import { type Block, BufferPool } from "./buffer-pool.ts";
 import type { Lane } from "./lane.ts";
 import type { Lanes, NodeResult, NodeTask } from "./lanes.ts";
@@ -16,11 +17,14 @@ interface Waiting {
   readonly finish: (outcome: PieceOutcome) => void;
 }
 
-/**
- * Waking a thread and being woken by it takes 0.1 ms, more on busy machines: less work than this is not split, and is done
- * in the calling thread where there is a lane for it.
- */
+/** Waking a thread and being woken by it takes 0.1 ms, more on busy machines: less work than this is not split. */
 const leastLaneMs = 0.25;
+
+/** The calling thread computes shards of at most this length, where it has a lane: its event loop waits for one at a time. */
+const mostNearMs = 10;
+
+/** By how much the next run of a shard may be slower without that being taken for its length: machines stutter. */
+const slowing = 1.05;
 
 /** Deals pieces to lanes: a lane that becomes free takes the piece that has waited longest. */
 export class LaneSet implements Lanes {
@@ -33,7 +37,7 @@ export class LaneSet implements Lanes {
   readonly #near: NearLane | undefined;
   readonly #programs = new Map<string, ProgramBuffers>();
   readonly #loaded = new Map<string, ShardProgram>();
-  /** How long a shard took the last time, by program. */
+  /** How long a shard takes, by program, as far as is known. */
   readonly #shardMs = new Map<string, number>();
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: Waiting[] = [];
@@ -82,8 +86,7 @@ export class LaneSet implements Lanes {
     const abort = (): void => this.#cancel(plan);
     task.abort?.addEventListener("abort", abort, { once: true });
     const startMs = performance.now();
-    const outcomes = await (this.#computeNear(task, plan) ??
-      Promise.all(plan.pieces.map((node) => this.#queue(plan, () => plan.piece(node)))));
+    const outcomes = await this.#run(task, plan);
     const computeMs = performance.now() - startMs;
     task.abort?.removeEventListener("abort", abort);
 
@@ -103,18 +106,28 @@ export class LaneSet implements Lanes {
     return { sums: plan.sums, scalars, collects: plan.collects, computeMs, release };
   }
 
-  /** Undefined where the task is too large, or not to be done here. */
-  #computeNear(task: NodeTask, plan: TaskPlan): Promise<PieceOutcome[]> | undefined {
-    const near = this.#near;
-    const [node] = plan.pieces;
-    if (near === undefined || node === undefined) return undefined;
-    if (this.#workMs(task) >= leastLaneMs) {
-      near.reset();
-      return undefined;
-    }
+  /** The last piece here, where there is a lane for it: its thread need not be woken, and those of the others are before. */
+  #run(task: NodeTask, plan: TaskPlan): Promise<readonly PieceOutcome[]> {
+    const near = plan.pieces.length > this.count ? undefined : this.#nearFor(task);
+    const queued = near === undefined ? plan.pieces : plan.pieces.slice(0, -1);
+    const outcomes = queued.map((node) => this.#queue(plan, () => plan.piece(node)));
+    const last = plan.pieces.at(-1);
+    if (near !== undefined && last !== undefined) outcomes.push(this.#runNear(near, plan, last));
+    return Promise.all(outcomes);
+  }
+
+  async #runNear(near: NearLane, plan: TaskPlan, node: TreeNode): Promise<PieceOutcome> {
+    const outcome = await near.run((lane) => this.#runPiece(lane, () => plan.piece(node))).catch(failureOf);
+    if (outcome.status === "failed") this.#cancel(plan);
+    return outcome;
+  }
+
+  /** Undefined where the task's shards are too large, or not to be computed here. */
+  #nearFor(task: NodeTask): NearLane | undefined {
+    if (this.#near === undefined) return undefined;
     const ids = new Set([...task.shards.values()].map(({ programId }) => programId));
-    const programs = [...ids].flatMap((id) => this.#loaded.get(id) ?? []);
-    return near.use(programs, async (lane) => [await this.#run(lane, () => plan.piece(node))]);
+    for (const id of ids) if ((this.#shardMs.get(id) ?? Number.POSITIVE_INFINITY) > mostNearMs) return undefined;
+    return this.#near.isReady([...ids].flatMap((id) => this.#loaded.get(id) ?? [])) ? this.#near : undefined;
   }
 
   #queue(plan: TaskPlan, make: Waiting["make"]): Promise<PieceOutcome> {
@@ -134,30 +147,33 @@ export class LaneSet implements Lanes {
   }
 
   async #runOn(lane: Lane, { plan, make, finish }: Waiting): Promise<void> {
-    const outcome = await this.#run(lane, make).catch(failureOf);
+    const outcome = await this.#runPiece(lane, make).catch(failureOf);
     this.#idle.push(lane);
     if (outcome.status === "failed") this.#cancel(plan); // the other pieces would be thrown away
     finish(outcome);
     this.#deal();
   }
 
-  async #run(lane: Lane, make: Waiting["make"]): Promise<PieceOutcome> {
+  async #runPiece(lane: Lane, make: Waiting["make"]): Promise<PieceOutcome> {
     const { piece, scratch } = make();
     const outcome = await lane.run(piece);
     this.#pool.giveBack(scratch);
-    const programId = piece.shards[0]?.programId;
-    if (outcome.status === "done" && programId !== undefined) {
-      this.#shardMs.set(programId, outcome.busyMs / piece.shards.length);
+    if (outcome.status === "done") {
+      const shardMs = outcome.busyMs / piece.shards.length;
+      for (const id of new Set(piece.shards.map(({ programId }) => programId))) {
+        const before = this.#shardMs.get(id) ?? Number.POSITIVE_INFINITY;
+        this.#shardMs.set(id, Math.min(shardMs, slowing * before));
+      }
     }
     return outcome;
   }
 
-  /** As many lanes as have work worth waking a thread for, going by the last time; the bits do not depend on it. */
+  /** As many lanes as have work worth waking a thread for, as far as is known; the bits do not depend on it. */
   #lanesFor(task: NodeTask): number {
     return Math.max(1, Math.min(this.count, Math.floor(this.#workMs(task) / leastLaneMs)));
   }
 
-  /** What the task took the last time, on one lane; infinite the first time. */
+  /** What the task takes on one lane; infinite the first time. */
   #workMs({ node, shards }: NodeTask): number {
     let workMs = 0;
     for (let shard = node.lo; shard < node.hi; shard++) {

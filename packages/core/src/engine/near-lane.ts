@@ -1,43 +1,46 @@
 import type { ShardProgram } from "../step/shard-program.ts";
 import type { Lane } from "./lane.ts";
 
-/** Loading a program once more takes longer than this many small tasks save. */
-const patience = 32;
+/** Loading a program once more takes longer than this many tasks save. */
+const patience = 16;
 
 /**
- * A lane in the calling thread, for tasks that take less time than waking another thread and being woken by it. It opens
- * when enough tasks in a row were that small, beside the work that goes on; the bits are those of any lane.
+ * A lane in the calling thread. It opens, and loads a program, when enough tasks were wanted of it, beside the work that goes
+ * on; the bits are those of any lane.
  */
 export class NearLane {
   readonly #open: () => Promise<Lane>;
   readonly #ready = new Set<string>();
-  readonly #asked = new Set<string>();
+  readonly #wanted = new Map<string, number>();
   #lane: Promise<Lane> | undefined;
   #opened: Lane | undefined;
   #isBusy = false;
-  #smallTasks = 0;
 
   constructor(open: () => Promise<Lane>) {
     this.#open = open;
   }
 
-  /** Runs `work` on the lane if it is free and has the programs; undefined if it is not, or not yet. */
-  use<Result>(programs: readonly ShardProgram[], work: (lane: Lane) => Promise<Result>): Promise<Result> | undefined {
-    if (++this.#smallTasks < patience || this.#isBusy) return undefined;
-    const missing = programs.filter(({ id }) => !this.#ready.has(id));
-    if (missing.length > 0 || this.#opened === undefined) {
-      for (const program of missing) this.#load(program);
-      return undefined;
+  /** True if the lane is free and has the programs. */
+  isReady(programs: readonly ShardProgram[]): boolean {
+    let isReady = !this.#isBusy && this.#opened !== undefined;
+    for (const program of programs) {
+      if (this.#ready.has(program.id)) continue;
+      isReady = false;
+      const wanted = (this.#wanted.get(program.id) ?? 0) + 1;
+      this.#wanted.set(program.id, wanted);
+      if (wanted === patience) this.#load(program);
     }
-    this.#isBusy = true;
-    return work(this.#opened).finally(() => {
-      this.#isBusy = false;
-    });
+    return isReady;
   }
 
-  /** A task was too large. */
-  reset(): void {
-    this.#smallTasks = 0;
+  /** Runs `work` on the lane, which is ready. */
+  async run<Result>(work: (lane: Lane) => Promise<Result>): Promise<Result> {
+    this.#isBusy = true;
+    try {
+      return await work(this.#opened!);
+    } finally {
+      this.#isBusy = false;
+    }
   }
 
   async close(): Promise<void> {
@@ -46,8 +49,6 @@ export class NearLane {
   }
 
   #load(program: ShardProgram): void {
-    if (this.#asked.has(program.id)) return;
-    this.#asked.add(program.id);
     this.#lane ??= this.#open();
     this.#lane
       .then(async (lane) => {

@@ -16,8 +16,8 @@ export interface LanesOptions {
 export interface LaneThreadsOptions extends LanesOptions {
   readonly count: number;
   /**
-   * Computes tasks of less than a quarter of a millisecond in the calling thread, once they have shown to be that small.
-   * An engine that does not come back then takes the whole process with it, heartbeats and signals too: not for a process
+   * Computes in the calling thread, too, in place of one of the others: shards of at most 10 ms, once they have shown to be
+   * that short. An engine that does not come back then takes the whole process with it, heartbeats and signals too: not for a process
    * that others wait for. Default false.
    */
   readonly near?: boolean;
