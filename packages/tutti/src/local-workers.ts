@@ -21,6 +21,12 @@ export interface LocalWorkersOptions {
   readonly failed: (error: TuttiError) => void;
 }
 
+/**
+ * A worker's numbers lie outside of V8's heap, which needs no room for tens of MB of new objects, nor a thread for each core to
+ * clean up after them.
+ */
+const leanFlags = ["--max-semi-space-size=1", "--v8-pool-size=1"];
+
 /** Its place behind standard input, output, error and the IPC channel. */
 const inheritedDescriptor = 4;
 
@@ -87,6 +93,7 @@ export class LocalWorkers {
     if (file !== undefined) this.#sharedFiles.set(name, file);
     const child = fork(localWorkerFile, [], {
       env: {
+        MALLOC_ARENA_MAX: String(1 + lanes), // glibc keeps what is freed for each of up to 8 times as many as there are cores
         ...process.env,
         TUTTI_URL: url,
         TUTTI_TOKEN: token,
@@ -95,6 +102,7 @@ export class LocalWorkers {
         ...(dataMemoryBytes === undefined ? {} : { TUTTI_DATA_MEMORY: String(dataMemoryBytes) }),
         ...(file === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inheritedDescriptor}` }),
       },
+      execArgv: [...process.execArgv, ...leanFlags],
       stdio: ["ignore", "pipe", "pipe", "ipc", file === undefined ? "ignore" : file.descriptor],
       detached: false,
     });
