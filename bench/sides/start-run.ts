@@ -2,6 +2,9 @@
 import { data, defineRun, nn, optim } from "tutti";
 
 const rows = 4096;
+const pixels = new Uint8Array(rows * 784);
+for (let i = 0; i < pixels.length; i++) pixels[i] = (i * 31) % 251;
+
 const model = nn.sequential({
   fc1: nn.linear(784, 512),
   act1: nn.relu(),
@@ -13,7 +16,7 @@ const model = nn.sequential({
 export default defineRun({
   data: {
     train: data.arrays({
-      x: { dtype: "uint8", shape: [784], values: Uint8Array.from({ length: rows * 784 }, (_, i) => (i * 31) % 251) },
+      x: { dtype: "uint8", shape: [784], values: pixels },
       y: Uint8Array.from({ length: rows }, (_, i) => i % 10),
     }),
   },
