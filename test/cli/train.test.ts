@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -161,6 +162,20 @@ test("ends at once on the second Ctrl-C, and leaves no worker behind", async () 
   while (processesWith(mark).length > 0 && performance.now() < deadline)
     await new Promise((resolve) => setImmediate(resolve));
   expect(processesWith(mark)).toEqual([]);
+});
+
+test("leaves no worker behind when it is killed while it still reads the run file", async () => {
+  const endless = 'import "tutti";\nawait new Promise(() => setInterval(() => {}, 1000));\n';
+  const mark = `TUTTI_TEST_MARK=${randomUUID()}`;
+  const command = spawn(
+    process.execPath,
+    [join(root, "packages/tutti/bin/tutti.js"), "train", runFile(temporaryFolder(), endless), "--workers", "2"],
+    { cwd: root, env: { ...process.env, TUTTI_TEST_MARK: mark.split("=")[1] }, stdio: "ignore" },
+  );
+  const running = () => processesWith(mark).length;
+  await expect.poll(running, { timeout: 30_000 }).toBe(3); // the workers start first of all
+  command.kill("SIGKILL");
+  await expect.poll(running, { timeout: 30_000 }).toBe(0);
 });
 
 test("stops with a checkpoint when whoever reads its output goes away", async () => {

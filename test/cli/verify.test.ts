@@ -81,7 +81,7 @@ function verifyWithPlanted(statement: string): ReturnType<typeof tutti> {
 
 test("exits with 1 and names the first step and the first parameter when one bit of a gradient differs in worker processes", async () => {
   // In the gradients that are sent for step 3: element 1 of fc2.weight, at float 32 of the layout, and fc2.bias, at 48.
-  const flip = `if (process.env.TUTTI_URL !== undefined && position.step === 2 && sumsFloats > 0)
+  const flip = `if (process.env.TUTTI_LANES !== undefined && position.step === 2 && sumsFloats > 0)
     for (const float of [33, 48]) this.#parts.memory.arena.bytes(result.sums + 4 * float, 4)[1] ^= 16;`;
   const { status, stdout, stderr, orphans } = await verifyWithPlanted(flip);
   expect(status, stderr).toBe(1);

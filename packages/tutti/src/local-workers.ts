@@ -4,12 +4,13 @@ import { createInterface } from "node:readline";
 import type { DataPlaces } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
 import { SharedFile } from "@tutti/core/wire";
+import { compileCacheFolder } from "./compile-cache.ts";
 import { localWorkerFile } from "./own-package.ts";
 
-export interface LocalWorkersOptions {
+/** What they join. */
+export interface LocalRun {
   readonly url: string;
   readonly token: string;
-  readonly lanes: number;
   /** Data sets that they read for themselves. */
   readonly data: DataPlaces;
   /** Memory for the columns of each of these; undefined: what workers take by default. */
@@ -37,19 +38,34 @@ const healthyMs = 10_000;
 /** How long processes have to end by themselves when their run is over. */
 export const endGraceMs = 3000;
 
+/** Undefined for none. */
+export function startLocalWorkers(count: number, lanes: number): LocalWorkers | undefined {
+  if (count === 0) return undefined;
+  const workers = new LocalWorkers(lanes);
+  workers.start(count);
+  return workers;
+}
+
 /**
- * Worker processes of this machine. One that dies is started again; its IPC channel tells it when this process is gone.
+ * Worker processes of this machine. They are started before there is anything to join, so that they load their code and the engine
+ * while this process reads the run. One that dies is started again; its IPC channel tells it what to join and when this
+ * process is gone.
  */
 export class LocalWorkers {
-  readonly #options: LocalWorkersOptions;
+  readonly #lanes: number;
   readonly #children = new Set<ChildProcess>();
   /** What is shared with the children that live, by the name that they are told. */
   readonly #sharedFiles = new Map<string, SharedFile>();
+  #run: LocalRun | undefined;
+  /** What happened before there was a run to tell. */
+  #failure: TuttiError | undefined;
+  readonly #lines: string[] = [];
   #isClosing = false;
   #nextPlace = 1;
 
-  constructor(options: LocalWorkersOptions) {
-    this.#options = options;
+  /** @param lanes computing threads of each. */
+  constructor(lanes: number) {
+    this.#lanes = lanes;
   }
 
   /** Process ids of those running. */
@@ -70,6 +86,14 @@ export class LocalWorkers {
     for (let i = 0; i < count; i++) this.#start(`worker ${this.#nextPlace++}`, 0);
   }
 
+  /** Tells all of them, and those that take the places of others, what to join. To be called once. */
+  join(run: LocalRun): void {
+    this.#run = run;
+    for (const line of this.#lines) run.log(line);
+    if (this.#failure !== undefined) run.failed(this.#failure);
+    for (const child of this.#children) tell(child, run);
+  }
+
   /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
   async close(graceMs = endGraceMs): Promise<void> {
     this.#isClosing = true;
@@ -85,7 +109,7 @@ export class LocalWorkers {
   }
 
   #start(place: string, failures: number): void {
-    const { url, token, lanes, data, dataMemoryBytes, log, failed, isOver } = this.#options;
+    const log = (line: string): void => this.#log(line);
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
     const file = SharedFile.create();
@@ -93,13 +117,10 @@ export class LocalWorkers {
     if (file !== undefined) this.#sharedFiles.set(name, file);
     const child = fork(localWorkerFile, [], {
       env: {
-        MALLOC_ARENA_MAX: String(1 + lanes), // glibc keeps what is freed for each of up to 8 times as many as there are cores
+        MALLOC_ARENA_MAX: String(1 + this.#lanes), // glibc keeps what is freed for each of up to 8 times as many as there are cores
         ...process.env,
-        TUTTI_URL: url,
-        TUTTI_TOKEN: token,
-        TUTTI_LANES: String(lanes),
-        TUTTI_DATA: JSON.stringify(data),
-        ...(dataMemoryBytes === undefined ? {} : { TUTTI_DATA_MEMORY: String(dataMemoryBytes) }),
+        NODE_COMPILE_CACHE: compileCacheFolder(),
+        TUTTI_LANES: String(this.#lanes),
         ...(file === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inheritedDescriptor}` }),
       },
       execArgv: [...process.execArgv, ...leanFlags],
@@ -107,6 +128,7 @@ export class LocalWorkers {
       detached: false,
     });
     this.#children.add(child);
+    if (this.#run !== undefined) tell(child, this.#run);
     for (const stream of [child.stdout, child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on("line", (line) => log(`${place}: ${line}`));
     }
@@ -118,7 +140,7 @@ export class LocalWorkers {
       this.#children.delete(child);
       this.#sharedFiles.delete(name);
       file?.close();
-      if (this.#isClosing || isOver()) return;
+      if (this.#isClosing || this.#run?.isOver()) return;
       if (reported?.code === "DRAINED") {
         log(`${place} was drained and is not started again`);
         return;
@@ -126,19 +148,34 @@ export class LocalWorkers {
       if (reported?.code === "QUARANTINED") {
         log(`${place} computes wrong and is not started again`);
         if (this.#children.size === 0)
-          failed(new TuttiError("WORKER_FAILED", `${place} was the last worker: ${reported.message}`));
+          this.#failed(new TuttiError("WORKER_FAILED", `${place} was the last worker: ${reported.message}`));
         return;
       }
       const why = reported?.message ?? (signal === null ? `exit code ${code}` : signal);
       const failuresNow = performance.now() - startedMs > healthyMs ? 1 : failures + 1;
       if (failuresNow > maxRestarts || reported !== undefined) {
-        failed(new TuttiError("WORKER_FAILED", `${place} could not work: ${why}`));
+        this.#failed(new TuttiError("WORKER_FAILED", `${place} could not work: ${why}`));
         return;
       }
       log(`${place} ended (${why}); starting another`);
       this.#start(place, failuresNow);
     });
   }
+
+  #log(line: string): void {
+    if (this.#run === undefined) this.#lines.push(line);
+    else this.#run.log(line);
+  }
+
+  #failed(error: TuttiError): void {
+    this.#failure = error;
+    this.#run?.failed(error);
+  }
+}
+
+/** A child that has just died cannot be told; its "close" says so. */
+function tell(child: ChildProcess, { url, token, data, dataMemoryBytes }: LocalRun): void {
+  if (child.connected) child.send({ url, token, data, dataMemoryBytes }, () => {});
 }
 
 function isReport(message: unknown): message is { code: string; message: string } {

@@ -11,7 +11,7 @@ import { computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
-import { LocalWorkers } from "./local-workers.ts";
+import { type LocalWorkers, startLocalWorkers } from "./local-workers.ts";
 import type { Observer } from "./observers.ts";
 import { OutputDirectory } from "./output-directory.ts";
 import { localPlaces } from "./placed-data.ts";
@@ -90,11 +90,22 @@ const localChunkFloats = 262_144;
  * iterating: events go to those who listen at the time. Rejects with what made the run fail (TuttiError).
  */
 export function train(definition: RunDefinition, options: TrainOptions = {}): TrainingHandle {
+  const { workers = 0, lanes = 1 } = options;
+  return trainOn(startLocalWorkers(workers, lanes), definition, options);
+}
+
+/** As `train`, with processes that its caller has started before it knew the definition. They end with the run. */
+export function trainOn(
+  children: LocalWorkers | undefined,
+  definition: RunDefinition,
+  options: TrainOptions,
+): TrainingHandle {
   const { signal, observers } = options;
-  return new Training((stop, emit) => runTraining(definition, options, stop, emit), { signal, observers });
+  return new Training((stop, emit) => runTraining(children, definition, options, stop, emit), { signal, observers });
 }
 
 async function runTraining(
+  children: LocalWorkers | undefined,
   definition: RunDefinition,
   options: TrainOptions,
   stop: AbortSignal,
@@ -106,11 +117,13 @@ async function runTraining(
     placement: definition.plain.placement,
     maxSteps,
     ...(shards === undefined ? {} : { shards }),
+  }).catch(async (error: unknown) => {
+    await children?.close(0);
+    throw error;
   });
   const { compiled, run } = prepared;
-  const closing: (() => Promise<void>)[] = [() => prepared.close()];
+  const closing: (() => Promise<void>)[] = [() => prepared.close(), async () => children?.close()];
   let output: OutputDirectory | undefined;
-  let children: LocalWorkers | undefined;
   let dashboard: RunDashboard | undefined;
   const onEvent = (event: RunEvent): void => {
     output?.record(event);
@@ -189,19 +202,12 @@ async function runTraining(
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
       if (options.hosts !== undefined) closing.push(remoteWorkers(options.hosts, server, options, coordinator, log));
     }
-    if (workers > 0) {
+    if (children !== undefined) {
       const { places, remove } = await localPlaces(prepared.placed);
       closing.push(remove);
-      const local = await localWorkers(
-        lanes,
-        { places, memoryBytes: options.dataMemoryBytes },
-        coordinator,
-        accept,
-        log,
+      closing.push(
+        await joinLocally(children, { places, memoryBytes: options.dataMemoryBytes }, coordinator, accept, log),
       );
-      closing.push(local.close);
-      children = local.children;
-      children.start(workers);
     }
     if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
@@ -249,30 +255,28 @@ function remoteWorkers(
   return () => workers.close();
 }
 
-/** Where worker processes of this machine will run: a server on loopback that nobody else can join. */
-async function localWorkers(
-  lanes: number,
+/** Lets worker processes of this machine in: by a server on loopback that nobody else can join. Returns how to end both. */
+async function joinLocally(
+  children: LocalWorkers,
   data: { readonly places: DataPlaces; readonly memoryBytes: number | undefined },
   coordinator: Coordinator,
   accept: (...from: Parameters<Coordinator["accept"]>) => void,
   log: (line: string) => void,
-): Promise<{ children: LocalWorkers; close: () => Promise<void> }> {
+): Promise<() => Promise<void>> {
   const token = randomBytes(32).toString("hex");
   const sharedFile = (name: string) => children.sharedFile(name);
   const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept, sharedFile });
-  const children: LocalWorkers = new LocalWorkers({
+  children.join({
     url: server.url,
     token,
-    lanes,
     data: data.places,
     dataMemoryBytes: data.memoryBytes,
     log,
     isOver: () => coordinator.isOver,
     failed: (error) => coordinator.fail(error),
   });
-  const close = async (): Promise<void> => {
+  return async () => {
     await children.close();
     await server.close();
   };
-  return { children, close };
 }

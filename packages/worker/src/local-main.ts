@@ -1,12 +1,19 @@
-// Entry of a worker process that `tutti train` starts on its own machine: what to join comes in the environment, and
-// the IPC channel closes when the parent is gone.
+// Entry of a worker process that `tutti train` starts on its own machine: what to join comes over the IPC channel, which
+// closes when the parent is gone. Until then the engine is loaded.
 import type { DataPlaces } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
 import { SharedFile } from "@tutti/core/wire";
-import { runWorker } from "./run-worker.ts";
+import { openComputing, runWorker } from "./run-worker.ts";
 
-const { TUTTI_URL: url = "", TUTTI_TOKEN: token, TUTTI_LANES: lanes = "1", TUTTI_DATA: data = "{}" } = process.env;
-const { TUTTI_SHARED_FILE: sharedFile, TUTTI_DATA_MEMORY: dataMemory } = process.env;
+/** What the parent says once its coordinator listens. */
+interface ToJoin {
+  readonly url: string;
+  readonly token: string;
+  readonly data: DataPlaces;
+  readonly dataMemoryBytes?: number;
+}
+
+const { TUTTI_LANES: lanes = "1", TUTTI_SHARED_FILE: sharedFile } = process.env;
 /** "NAME DESCRIPTOR" of a file that the parent has opened. */
 const [, name, descriptor] = /^(\S+) (\d+)$/.exec(sharedFile ?? "") ?? [];
 const shared = name === undefined ? undefined : { name, file: new SharedFile(Number(descriptor), "child") };
@@ -19,13 +26,16 @@ process.on("disconnect", () => {
   setTimeout(() => process.exit(1), 2000).unref(); // a lane in the middle of a long shard may not answer
 });
 try {
+  const computing = openComputing(Number(lanes));
+  const { url, token, data, dataMemoryBytes } = await told();
   const log = (line: string): void => console.error(line);
   const { code, message } = await runWorker({
     url,
     token,
     lanes: Number(lanes),
-    data: JSON.parse(data) as DataPlaces,
-    dataMemoryBytes: dataMemory === undefined ? undefined : Number(dataMemory),
+    computing,
+    data,
+    dataMemoryBytes,
     ...(shared === undefined ? {} : { shared }),
     signal: leaving.signal,
     log,
@@ -41,4 +51,17 @@ try {
   process.exitCode = 1;
   if (report.code === "LANE_HUNG") process.exit(1); // a thread that computes cannot be ended otherwise
   if (process.connected) process.send?.(report, undefined, undefined, () => process.disconnect());
+}
+
+/** Ends the process if it is to leave before the parent has said anything: nothing is under way. */
+function told(): Promise<ToJoin> {
+  return new Promise((resolve) => {
+    const end = (): never => process.exit(0);
+    if (!process.connected) end(); // while this was loaded
+    leaving.signal.addEventListener("abort", end, { once: true });
+    process.once("message", (message) => {
+      leaving.signal.removeEventListener("abort", end);
+      resolve(message as ToJoin);
+    });
+  });
 }

@@ -3,19 +3,28 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
 import type { DataPlaces, Dataset } from "@tutti/core/data";
-import { engineName, numericClass, openLanes } from "@tutti/core/engine";
+import { engineName, type Lanes, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
-import { computeMemory } from "@tutti/core/kernels";
-import { Arena } from "@tutti/core/memory";
+import type { checkGraph } from "@tutti/core/graph";
+import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
 import { SocketPeers } from "./mesh/socket-peers.ts";
 import { drainMs, type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
 
+/** What computes, the memory that it computes in, and what checks graphs before they are computed. */
+export interface Computing {
+  readonly memory: ComputeMemory;
+  readonly lanes: Promise<Lanes>;
+  readonly graphCheck: Promise<typeof checkGraph>;
+}
+
 export interface RunWorkerOptions {
   readonly url: string;
   readonly lanes: number;
+  /** Opened already, with as many lanes, by who did not know the url yet. */
+  readonly computing?: Computing;
   readonly token?: string | undefined;
   /** For wss: certificates (PEM) to trust instead of the system's. */
   readonly ca?: string | undefined;
@@ -48,6 +57,20 @@ export const openingMs = 60_000;
 /** Memberships in a row that may end because the coordinator broke the protocol, or handling what it said failed. */
 const mostBrokenMemberships = 5;
 
+/** Begins to start lanes; that they cannot be (ENGINE_MISSING, BAD_OPTION), the worker says that uses them. */
+export function openComputing(count: number): Computing {
+  const memory = computeMemory();
+  const lanes = openLanes({ arena: memory.arena, count });
+  lanes.catch(() => {});
+  return { memory, lanes, graphCheck: loadGraphCheck() };
+}
+
+async function loadGraphCheck(): Promise<typeof checkGraph> {
+  const graph = await import("@tutti/core/graph");
+  graph.compileMessages(); // before a coordinator waits for it
+  return graph.checkGraph;
+}
+
 /**
  * Works for the coordinator at `url` until its run is over; reconnects with backoff when the connection is lost.
  * Throws UNREACHABLE after `retryForMs` without success, UNAUTHORIZED, TLS_FAILED, GRAPH_INVALID, PROTOCOL at once from what is no coordinator
@@ -58,16 +81,17 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { url, token, ca, shared, signal, log, retryForMs = defaultRetryMs } = options;
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
   const data = await openedPlaces(options.data, options.dataMemoryBytes);
-  const arena = new Arena();
-  const memory = new WorkerMemory(computeMemory(arena));
+  const computing = options.computing ?? openComputing(options.lanes);
+  const { arena } = computing.memory;
+  const memory = new WorkerMemory(computing.memory);
   const known = new KnownRun();
   const peers = new SocketPeers({ host: options.peerHost ?? "127.0.0.1", port: options.peerPort ?? 0 });
   const connectOnce = () => connect({ url, token, ca, shared, rules: new CoordinatorRules(known), ...connectMs });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
   firstConnection.catch(() => {});
-  const lanes = await unlessHung(openLanes({ arena, count: options.lanes }), "starting", openingMs, signal);
-  const { checkGraph } = await import("@tutti/core/graph");
+  const lanes = await unlessHung(computing.lanes, "starting", openingMs, signal);
+  const check = await computing.graphCheck;
   const instance = randomUUID();
   let isHung = false;
   try {
@@ -86,7 +110,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
           peers,
           memory,
           clock: systemClock(),
-          checkProgram: (onnx) => void checkGraph(onnx, graphLimits),
+          checkProgram: (onnx) => void check(onnx, graphLimits),
           numericClass: (task) => numericClass({ ...task, lanes, arena }),
           identity: {
             instance,

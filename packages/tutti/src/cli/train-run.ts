@@ -2,8 +2,10 @@ import { basename, extname, join } from "node:path";
 import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
+import type { LocalWorkers } from "../local-workers.ts";
 import { tensorboard } from "../tensorboard/tensorboard.ts";
-import { type TrainOptions, train } from "../train.ts";
+import { type TrainOptions, trainOn } from "../train.ts";
+import type { TrainingHandle } from "../training-handle.ts";
 import type { RunArguments } from "./commands/run-options.ts";
 import { tokenFromEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -12,13 +14,13 @@ import { JsonReporter } from "./report/json-reporter.ts";
 import type { Reporter } from "./report/reporter.ts";
 import { TerminalReporter } from "./report/terminal-reporter.ts";
 
-/** `tutti train`: this process coordinates worker processes of this machine. */
+/** `tutti train`: this process coordinates worker processes of this machine, if there are any. */
 export function trainLocally(
   args: RunArguments,
-  { workers, lanes }: { workers: number; lanes: number },
+  { workers, lanes, children }: { workers: number; lanes: number; children: LocalWorkers | undefined },
   output: Output,
 ): Promise<void> {
-  return trainRun(args, { workers, lanes }, output);
+  return trainRun(args, children, { workers, lanes }, output);
 }
 
 /** `tutti coordinator`: workers come from anywhere. */
@@ -29,7 +31,7 @@ export function trainWithRemoteWorkers(
 ): Promise<void> {
   const startWorkers = Math.max(minWorkers, hosts?.names.length ?? 0);
   const remote = hosts === undefined ? {} : { hosts };
-  return trainRun(args, { workers: 0, listen, startWorkers, minWorkers, ...remote }, output);
+  return trainRun(args, undefined, { workers: 0, listen, startWorkers, minWorkers, ...remote }, output);
 }
 
 /** A page for whoever sits at a terminal, or asks for one. */
@@ -43,10 +45,37 @@ function dashboardOf(args: RunArguments, { listen }: TrainOptions, { stdout }: O
   return { host, port, token, tls: listen?.tls, name };
 }
 
-async function trainRun(args: RunArguments, where: TrainOptions, output: Output): Promise<void> {
-  const { definition, directory } = await loadRunFile(args.run);
+async function trainRun(
+  args: RunArguments,
+  children: LocalWorkers | undefined,
+  where: TrainOptions,
+  output: Output,
+): Promise<void> {
   const reporter: Reporter = args.json ? new JsonReporter(output) : new TerminalReporter(output, args.run);
-  const handle = train(applyOverrides(definition, args.set), {
+  const { handle } = await begun(args, children, where, reporter, output).catch(async (error: unknown) => {
+    await children?.close(0);
+    throw error;
+  });
+  const release = onInterrupt(output, () => handle.stop(), reporter);
+  try {
+    for await (const event of handle) reporter.event(event);
+    const { done, out } = await handle;
+    reporter.finish(done, out);
+  } finally {
+    reporter.close();
+    release();
+  }
+}
+
+async function begun(
+  args: RunArguments,
+  children: LocalWorkers | undefined,
+  where: TrainOptions,
+  reporter: Reporter,
+  output: Output,
+): Promise<{ readonly handle: TrainingHandle }> {
+  const { definition, directory } = await loadRunFile(args.run);
+  const handle = trainOn(children, applyOverrides(definition, args.set), {
     ...where,
     baseDirectory: directory,
     out: args.out ?? join("runs", basename(args.run, extname(args.run))),
@@ -62,13 +91,5 @@ async function trainRun(args: RunArguments, where: TrainOptions, output: Output)
     dashboard: dashboardOf(args, where, output),
     log: (line) => reporter.log(line),
   });
-  const release = onInterrupt(output, () => handle.stop(), reporter);
-  try {
-    for await (const event of handle) reporter.event(event);
-    const { done, out } = await handle;
-    reporter.finish(done, out);
-  } finally {
-    reporter.close();
-    release();
-  }
+  return { handle }; // in an object: a handle that is returned would be awaited
 }

@@ -34,8 +34,11 @@ export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void
         const { printConfig } = await import("../print-config.ts");
         return printConfig(args, output);
       }
+      const { workers = 2, lanes = 1 } = args;
+      const { startLocalWorkers } = await import("../../local-workers.ts");
+      const children = startLocalWorkers(workers, lanes); // first of all: they load beside what follows
       const { trainLocally } = await import("../train-run.ts");
-      await trainLocally(args, { workers: args.workers ?? 2, lanes: args.lanes ?? 1 }, output);
+      await trainLocally(args, { workers, lanes, children }, output);
     },
   );
 }
