@@ -1,4 +1,5 @@
 import { Coordinator, type Exchange } from "@tutti/coordinator";
+import type { Dataset } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
@@ -7,7 +8,7 @@ import { Worker, WorkerMemory } from "@tutti/worker";
 import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { CoordinatorRules, KnownRun } from "../../packages/worker/src/coordinator-rules.ts";
 import { ExactLanes, type Pace } from "./exact-lanes.ts";
-import { chunkFloats, normBlockFloats, tinyRun } from "./tiny-run.ts";
+import { chunkFloats, normBlockFloats, tinyData, tinyRun } from "./tiny-run.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { type Direction, type FrameAccident, frameFaults, type Link, virtualLink } from "./virtual-network.ts";
 import { type PeerHost, PeerNetwork } from "./virtual-peers.ts";
@@ -54,6 +55,13 @@ export class SimulatedMachines {
   #memories: (ComputeMemory & { readonly arena: SmallArena })[] = [];
   #used = 0;
   #schedules = 0;
+  #data: Promise<ReadonlyMap<string, Dataset>> | undefined;
+
+  /** The files of workers that read for themselves. */
+  data(): Promise<ReadonlyMap<string, Dataset>> {
+    this.#data ??= tinyData();
+    return this.#data;
+  }
 
   next(): ComputeMemory & { readonly arena: SmallArena } {
     let memory = this.#memories[this.#used];
@@ -143,7 +151,8 @@ export async function simulate(
   const shards = dice.pick([1, 2, 3, 5, 8])!;
   const clip = dice.chance(0.3);
   const compress = dice.pick([undefined, undefined, "bf16", "int8"] as const);
-  const run = tinyRun(shards, clip, compress);
+  const data = seed % 3 === 0 ? await machines.data() : new Map<string, Dataset>();
+  const run = tinyRun(shards, clip, compress, data);
   const faults: string[] = [];
   const trace: string[] = [];
   const accidents: FrameAccident[] = [];
@@ -217,6 +226,7 @@ export async function simulate(
         connection: link.workerEnd,
         lanes,
         peers,
+        data,
         memory: kept,
         clock,
         checkProgram: () => {},

@@ -1,21 +1,41 @@
 import type { PreparedShard, TrainingRun } from "@tutti/coordinator";
 import { type GradientRounding, gradientRounding } from "@tutti/core/compression";
-import { batchPlan, evaluationPlan } from "@tutti/core/data";
+import { batchPlan, type Dataset, data, evaluationPlan } from "@tutti/core/data";
 import { compileOptimizer, optim } from "@tutti/core/optim";
 import { flatLayout, type ShardProgram } from "@tutti/core/step";
 
 export const chunkFloats = 32;
 export const normBlockFloats = 16;
 
-/** A run of 6 steps over 44 numbers, 80 parameters in 3 chunks, validated every 3 steps; clipped by norm if `clip`. */
-export function tinyRun(shards: number, clip: boolean, compress?: GradientRounding["to"]): TrainingRun {
+const [trainRows, validationRows] = [44, 10];
+const numberOf = (row: number): number => Math.fround((row * 37) % 11) - 5.3;
+
+/** What workers read for themselves where the run says so. */
+export async function tinyData(): Promise<ReadonlyMap<string, Dataset>> {
+  const numbers = (rows: number) => data.arrays({ x: Float32Array.from({ length: rows }, (_, row) => numberOf(row)) });
+  const context = { baseDirectory: "/" };
+  return new Map([
+    ["train", await numbers(trainRows).open(context)],
+    ["validation", await numbers(validationRows).open(context)],
+  ]);
+}
+
+/**
+ * A run of 6 steps over 44 numbers, 80 parameters in 3 chunks, validated every 3 steps; clipped by norm if `clip`.
+ * @param placed data sets whose rows workers read for themselves: only row numbers are handed out.
+ */
+export function tinyRun(
+  shards: number,
+  clip: boolean,
+  compress?: GradientRounding["to"],
+  placed: ReadonlyMap<string, Dataset> = new Map(),
+): TrainingRun {
   const layout = flatLayout([
     { name: "a", shape: [30] },
     { name: "b", shape: [40] },
   ]);
-  const plan = batchPlan({ datasetSize: 44, batchSize: 16, lastBatch: "train", shards, seed: 7 });
-  const evaluation = evaluationPlan({ datasetSize: 10, shardSize: 4 });
-  const numberOf = (row: number): number => Math.fround((row * 37) % 11) - 5.3;
+  const plan = batchPlan({ datasetSize: trainRows, batchSize: 16, lastBatch: "train", shards, seed: 7 });
+  const evaluation = evaluationPlan({ datasetSize: validationRows, shardSize: 4 });
   const programs = [
     ...plan.shardShapes().map(({ samples }) => program("train", samples, layout.totalFloats)),
     ...evaluation.shardShapes().map(({ samples }) => program("evaluate", samples, layout.totalFloats)),
@@ -26,6 +46,11 @@ export function tinyRun(shards: number, clip: boolean, compress?: GradientRoundi
     firstPosition: 0,
     bytes: new Uint8Array(Float32Array.from(rows, numberOf).buffer),
   });
+  const handOut = (mode: "train" | "evaluate", rows: readonly number[]): PreparedShard => {
+    const dataset = mode === "train" ? "train" : "validation";
+    if (!placed.has(dataset)) return pack(mode, rows);
+    return { ...pack(mode, rows), dataset, bytes: new Uint8Array(Uint32Array.from(rows).buffer) };
+  };
   const rowsOf = (lo: number, hi: number, row: (position: number) => number): number[] =>
     Array.from({ length: hi - lo }, (_, i) => row(lo + i));
   return {
@@ -55,12 +80,12 @@ export function tinyRun(shards: number, clip: boolean, compress?: GradientRoundi
         rowsOf(0, plan.shardShapes()[0]!.samples, (row) => row),
       ),
     ],
-    placed: [],
+    placed: [...placed].map(([name, { fingerprint }]) => ({ name, fingerprint })),
     batches: {
       read: async (step) => {
         const batch = plan.at(step);
         const cut = batch.shards.map(({ lo, hi }) =>
-          pack(
+          handOut(
             "train",
             rowsOf(lo, hi, (at) => plan.row(batch.epoch, batch.firstPosition + at)),
           ),
@@ -70,14 +95,14 @@ export function tinyRun(shards: number, clip: boolean, compress?: GradientRoundi
     },
     evaluation: {
       shards: evaluation.shards.length,
-      samples: 10,
+      samples: validationRows,
       metrics: [],
       collectBytes: () => 0,
       finishCollected: () => ({}),
       isDue: (step) => step % 3 === 0,
       read: async (shard) => {
         const { lo, hi } = evaluation.shards[shard]!;
-        return pack(
+        return handOut(
           "evaluate",
           rowsOf(lo, hi, (row) => row),
         );

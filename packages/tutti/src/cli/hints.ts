@@ -11,7 +11,7 @@ const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
   CHECKPOINT_INVALID: "use an older checkpoint of the run",
   CHECKPOINT_WRITE_FAILED: "make room on the disk, then `--resume`",
   CONNECTION_LOST: "workers come back by themselves; look at the other side's log",
-  DATA_MISSING: "paths start from the run file's folder",
+  DATA_MISSING: "paths start from the run file's folder, and columns have the file's names",
   ENGINE_FAILED: "report it with the run file",
   GRAPH_INVALID: "check where the file or the coordinator comes from",
   LANE_HUNG: "the process ends itself and another takes its work; if it recurs, report it",
