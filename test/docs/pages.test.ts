@@ -44,6 +44,8 @@ function scriptOf(blocks: readonly Block[], folder: string): string {
     "set -eu",
     // The packages are there: test/packaging installs the packed one.
     `npm() { [ "$1" = install ] && ln -sfn "${root}/node_modules" node_modules; }`,
+    // What it would find in node_modules, a second sooner.
+    `npx() { command="${root}/node_modules/.bin/$1"; shift; "$command" "$@"; }`,
     "trap 'jobs -p | while read -r job; do kill \"$job\" 2>/dev/null; done' EXIT",
   ];
   mkdirSync(join(folder, ".blocks"));

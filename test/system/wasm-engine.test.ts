@@ -10,7 +10,7 @@ test("WebAssembly gives the same bits on 0, 1 and 2 workers, other ones than the
   for (const workers of ["0", "1", "2"]) {
     const out = join(temporaryFolder(), "run");
     const run = new TuttiProcess(
-      ["train", "test/fixtures/few-digits.ts", "--set", "epochs=1", "--workers", workers, "--out", out, "--json"],
+      ["train", "test/fixtures/few-digits.ts", "--set", "steps=8", "--workers", workers, "--out", out, "--json"],
       { env: wasm },
     );
     expect(await run.end(), run.stderr).toBe(0);
@@ -22,7 +22,7 @@ test("WebAssembly gives the same bits on 0, 1 and 2 workers, other ones than the
   for (const other of others) expect(other).toEqual(inProcess);
 
   const native = await tutti([
-    ...["train", "test/fixtures/few-digits.ts", "--set", "epochs=1", "--workers", "0", "--json"],
+    ...["train", "test/fixtures/few-digits.ts", "--set", "steps=8", "--workers", "0", "--json"],
     ...["--out", join(temporaryFolder(), "run")],
   ]);
   const lossesOf = (steps: readonly string[]): readonly number[] => steps.map((step) => Number(step.split(" ")[1]));
