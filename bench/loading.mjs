@@ -91,6 +91,7 @@ export async function measure({ rounds, quick, only, log }) {
     const epochs = [0, 2].flatMap((workers) => [
       [`csv, ${workers} workers`, () => ask("ours-epochs.mjs", "csv", join(folder, "small.csv"), workers, steps)],
       [`idx, ${workers} workers`, () => ask("ours-epochs.mjs", "idx", digits, workers, steps)],
+      [`idx by position, ${workers} workers`, () => ask("ours-epochs.mjs", "idx", digits, workers, steps, 0)],
     ]);
     const wanted = (measures) =>
       Object.fromEntries(measures.filter(([name]) => only.length === 0 || only.includes(name)));

@@ -1,8 +1,8 @@
-// Trains on one file and prints how long steps waited for their rows: node ours-epochs.mjs csv|idx PATH WORKERS STEPS
+// Trains on one file and prints how long steps waited for their rows: node ours-epochs.mjs csv|idx PATH WORKERS STEPS [MEMORY BYTES]
 import { dirname } from "node:path";
 import { data, defineRun, nn, optim, train } from "tutti";
 
-const [, , kind, path, workers, steps] = process.argv;
+const [, , kind, path, workers, steps, memory] = process.argv;
 const numbers = Array.from({ length: 20 }, (_, i) => `x${i}`);
 const runs = {
   csv: () => {
@@ -31,7 +31,8 @@ const definition = defineRun({
   ...{ data: { train: source }, model, step, optimizer: optim.rmsprop({ lr: 1e-4 }) },
   ...{ batchSize: 256, shards: 4, steps: Number(steps), onNonFinite: "skip" },
 });
-const run = train(definition, { workers: Number(workers), baseDirectory: dirname(path) });
+const bound = memory === undefined ? {} : { dataMemoryBytes: Number(memory) };
+const run = train(definition, { workers: Number(workers), baseDirectory: dirname(path), ...bound });
 const [waits, walls] = [[], []];
 for await (const event of run) {
   if (event.type !== "step") continue;

@@ -1,7 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
 import { bytesOf, type ColumnType, type ColumnTypes } from "./column.ts";
 import { contentFingerprint, type Dataset, type StoredColumn } from "./dataset.ts";
-import { type FileColumn, inParallel, readExactly } from "./file-dataset.ts";
+import { type FileColumn, type PositionedRead, readAllOf } from "./file-dataset.ts";
 
 /** Where windows lie in a stream of tokens. */
 export interface WindowPlan {
@@ -52,7 +52,7 @@ class TokenWindows implements Dataset {
 
   read(rows: ArrayLike<number>, target: Readonly<Record<string, Uint8Array>>): void | Promise<void> {
     const { from, stride } = this.#plan;
-    const reads: (() => Promise<void>)[] = [];
+    const reads: PositionedRead[] = [];
     for (const [name, bytes] of Object.entries(target)) {
       this.#check(name, rows, bytes);
       const shift = name === "next" ? 1 : 0;
@@ -60,13 +60,10 @@ class TokenWindows implements Dataset {
         const first = (from + rows[index]! * stride + shift) * this.#tokenBytes;
         const place = bytes.subarray(index * this.#rowBytes, (index + 1) * this.#rowBytes);
         if ("chunks" in this.#tokens) copyBytes(this.#tokens, first, place);
-        else {
-          const part = this.#tokens.parts[0]!;
-          reads.push(() => readExactly(part, place, first));
-        }
+        else reads.push({ part: this.#tokens.parts[0]!, target: place, from: first });
       }
     }
-    return reads.length === 0 ? undefined : inParallel(reads);
+    return reads.length === 0 ? undefined : readAllOf(reads);
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { data } from "@tutti/core/data";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readAll, readRows, rejection } from "./read-all.ts";
 
 let folder = "";
@@ -110,6 +110,30 @@ test("keeps what does not fit into memory in files, plain and unpacked ones, one
   await write("wide", header(8, 1, 8), pixels.subarray(0, 8));
   const error = await rejection(data.idx({ x: ["part-1", "wide"] }).open({ baseDirectory: folder }));
   expect(error.message).toBe('wide: column "x": expected uint8 [7] a row as in part-1, found uint8 [8]');
+});
+
+test("reads from a slow disk several rows at a time, with the same rows and errors as from a quick one", async () => {
+  const [rows, size] = [100, 20_000];
+  const pixels = Uint8Array.from({ length: rows * size }, (_, i) => (i * 31 + Math.floor(i / size)) % 253);
+  const header = [0, 0, 8, 2, ...[rows, size].flatMap((dim) => [0, 0, ...[dim >> 8, dim & 255]])];
+  await writeFile(join(folder, "slow"), Buffer.concat([Uint8Array.from(header), pixels]));
+  const dataset = await data.idx({ x: "slow" }).open({ baseDirectory: folder, memoryBytes: 0 });
+  const wanted = Array.from({ length: rows / 2 }, (_, i) => (i * 38) % rows); // every other one, so none are neighbours
+  const expected = Buffer.concat(wanted.map((row) => pixels.subarray(row * size, (row + 1) * size)));
+  const isRight = async () => Buffer.compare((await readRows(dataset, wanted)).x!, expected) === 0;
+  expect(await isRight()).toBe(true);
+  let nowMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => nowMs++); // each look takes a millisecond
+  try {
+    expect(await isRight()).toBe(true);
+    expect(nowMs).toBe(3); // one row at once, the others not
+    await truncate(join(folder, "slow"), 1_500_000);
+    const { message } = await rejection(readRows(dataset, wanted));
+    expect(message).toMatch(/^slow: cannot be read \(it ends at byte 15\d+\): was it changed or cut off while/);
+  } finally {
+    clock.mockRestore();
+    await dataset.close();
+  }
 });
 
 test("gives another fingerprint when one byte of the content differs", async () => {
