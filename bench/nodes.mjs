@@ -1,4 +1,4 @@
-// Where does the time of a shard's gradients go? Every node of the CNN's shard program, by the engine's own profiler, against the
+// Where does the time of a shard's gradients go? Every node of the CNN's shard program as a lane opens it, by the engine's own profiler, against the
 // best matrix product of this machine, and PyTorch's operators for the same samples. Not part of the whole bench:
 // npm run bench -- nodes [--case cnn|mlp|gpt128|gpt256].
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -6,6 +6,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { blockedProgram } from "../packages/core/dist/engine/blocked-program.js";
+import { loadEngine } from "../packages/core/dist/engine/runtime.js";
 import { Graph, writeOnnx } from "../packages/core/dist/graph/index.js";
 import { compileRun } from "../packages/core/dist/run/index.js";
 import * as tutti from "../packages/tutti/dist/index.js";
@@ -22,13 +24,6 @@ const { InferenceSession, Tensor } = createRequire(new URL("../packages/core/pac
 const batches = { cnn: 64, mlp: 128, gpt128: 16, gpt256: 16 };
 /** Less is one line together. */
 const leastMs = 0.05;
-const options = {
-  graphOptimizationLevel: "all",
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  enableMemPattern: false,
-  logSeverityLevel: 3,
-};
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
 
 /** The program that computes the gradients of half a batch. */
@@ -70,11 +65,11 @@ function workOf(type, [first, second], [result]) {
 }
 
 /** Milliseconds of every node, in the order in which they are computed. */
-async function profile(onnx, rounds, runs) {
+async function profile(engine, onnx, rounds, runs) {
   const folder = mkdtempSync(join(tmpdir(), "tutti-nodes-"));
   try {
     const session = await InferenceSession.create(onnx, {
-      ...options,
+      ...engine.sessionOptions,
       enableProfiling: true,
       profileFilePrefix: join(folder, "profile"),
     });
@@ -104,11 +99,11 @@ async function profile(onnx, rounds, runs) {
 }
 
 /** GFLOP/s of a product of 512x512 matrices, which fit into a core's cache. */
-async function productRate(rounds) {
+async function productRate(engine, rounds) {
   const graph = new Graph();
   const [a, b] = ["a", "b"].map((name) => graph.input("parameter", name, { dtype: "float32", shape: [512, 512] }));
   const onnx = writeOnnx(graph, { outputs: { y: a.matmul(b) }, opset: 23, name: "product" });
-  const [node] = await profile(onnx, rounds, 40);
+  const [node] = await profile(engine, onnx, rounds, 40);
   return (2e-6 * 512 ** 3) / node.ms;
 }
 
@@ -116,8 +111,9 @@ export async function measure({ rounds, quick, only, hasTorch, log }) {
   const name = Object.keys(batches).find((key) => only.includes(key)) ?? "cnn";
   log(`nodes: ${name}`);
   const program = await programOf(name);
-  const limit = await productRate(rounds);
-  const nodes = await profile(program.onnx, rounds, quick ? 20 : 40);
+  const engine = await loadEngine();
+  const limit = await productRate(engine, rounds);
+  const nodes = await profile(engine, await blockedProgram(engine, program.onnx), rounds, quick ? 20 : 40);
   const total = nodes.reduce((sum, { ms }) => sum + ms, 0);
   const shown = nodes.filter(({ ms }) => ms >= leastMs);
   const rest = total - shown.reduce((sum, { ms }) => sum + ms, 0);

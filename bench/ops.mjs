@@ -2,6 +2,8 @@
 // table writes, other ways to write them, and PyTorch's. Not part of the whole bench: npm run bench -- ops [--case TEXT].
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { blockedProgram } from "../packages/core/dist/engine/blocked-program.js";
+import { loadEngine } from "../packages/core/dist/engine/runtime.js";
 import { Graph, gradients, lower, simplify, writeOnnx } from "../packages/core/dist/graph/index.js";
 import { Contestant } from "./harness/contestant.mjs";
 import { python, torchEnvironment } from "./harness/machine.mjs";
@@ -48,12 +50,9 @@ async function prepare({ inputs, indices, build }, backward) {
   const all = [y, ...made].map((tensor) => lowered?.map[tensor.id] ?? tensor);
   const simple = simplify(lowered?.graph ?? graph, all);
   const outputs = Object.fromEntries(all.map((tensor, i) => [`y${i}`, simple.map[tensor.id].sum()]));
-  const session = await InferenceSession.create(writeOnnx(simple.graph, { outputs, opset, name: "bench" }), {
-    graphOptimizationLevel: "all",
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    logSeverityLevel: 3,
-  });
+  const engine = await loadEngine();
+  const onnx = await blockedProgram(engine, writeOnnx(simple.graph, { outputs, opset, name: "bench" }));
+  const session = await InferenceSession.create(onnx, engine.sessionOptions);
   const shapes = Object.fromEntries([...inputs.map((shape, i) => [`x${i}`, shape]), ["dy", y.shape]]);
   const feeds = Object.fromEntries(
     session.inputNames.map((name) => [

@@ -32,7 +32,7 @@ export class Session {
   static async open(engine: Engine, program: ShardProgram): Promise<Session> {
     let session: Ort.InferenceSession;
     try {
-      session = await engine.runtime.InferenceSession.create(program.onnx, engine.sessionOptions);
+      session = await engine.runtime.InferenceSession.create(await forEngine(engine, program), engine.sessionOptions);
     } catch (error) {
       throw engineFailed(program.id, "does not compile", error);
     }
@@ -80,6 +80,13 @@ function freeNow(tensor: Ort.Tensor | undefined): void {
   if (tensor === undefined || !ArrayBuffer.isView(tensor.data)) return;
   const buffer: ArrayBufferLike & TransferableBuffer = tensor.data.buffer;
   buffer.transfer?.(0);
+}
+
+/** The graph as it is opened. What brings convolutions into blocks is loaded only for programs that have any. */
+async function forEngine(engine: Engine, { onnx }: ShardProgram): Promise<Uint8Array> {
+  if (!Buffer.from(onnx.buffer, onnx.byteOffset, onnx.byteLength).includes("Conv")) return onnx;
+  const { blockedProgram } = await import("./blocked-program.ts");
+  return blockedProgram(engine, onnx);
 }
 
 /** Copies a result's bytes; the two are of one dtype and shape. */

@@ -100,6 +100,11 @@ const conv: readonly GradientCase[] = [
     inputs: [of(2, 3, 4, 4), of(3, 1, 3, 3)],
     attributes: { group: 3, pads: [1, 1, 1, 1] },
   },
+  {
+    name: "each of 16 channels by itself",
+    inputs: [of(2, 16, 4, 3), of(16, 1, 3, 2)],
+    attributes: { group: 16, pads: [1, 0, 1, 1] },
+  },
   { name: "each channel by itself, twice", inputs: [of(1, 2, 4, 4), of(4, 1, 2, 2)], attributes: { group: 2 } },
   {
     name: "so many places that each sample is a product of its own",
