@@ -113,7 +113,7 @@ async function open(
     else fixed[name] = stored(name, column);
   }
   if (padding === undefined) return memoryDataset(size, fixed);
-  return sequenceDataset(size, [...columns.keys()], fixed, sequences, padding);
+  return sequenceDataset([...columns.keys()], await memoryDataset(size, fixed), sequences, padding);
 }
 
 function isSequenceColumn(column: ShapedColumn | SequenceColumn): column is SequenceColumn {
@@ -199,7 +199,10 @@ function stored(name: string, { dtype, shape, values }: ShapedColumn): StoredCol
 }
 
 function storedSequences(name: string, column: SequenceColumn, padding: Padding): StoredSequences {
-  const spool = new SequenceSpool({ dtype: column.dtype, shape: column.shape }, padding);
+  const spool = new SequenceSpool({ dtype: column.dtype, shape: column.shape }, padding, {
+    bytes: 0,
+    memoryBytes: Number.POSITIVE_INFINITY, // the values are in memory already
+  });
   for (const [row, values] of column.values.entries()) {
     const isList = typeof values === "object" && values !== null && typeof values.length === "number";
     const problem = isList ? spool.append(values) : { expected: "a list of values", found: shownValue(values) };

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { TuttiError } from "../errors/index.ts";
-import { bytesPerSample, type ColumnType, type ColumnTypes } from "./column.ts";
+import { bytesOf, bytesPerSample, type ColumnType, type ColumnTypes } from "./column.ts";
 
 /** Rows at hand: random access by row. */
 export interface Dataset {
@@ -153,6 +153,17 @@ function copyRows(name: string, column: StoredColumn, rows: ArrayLike<number>, t
     } else if (sampleBytes <= 16)
       for (let byte = 0; byte < sampleBytes; byte++) target[to + byte] = chunk[from + byte]!;
     else target.set(chunk.subarray(from, from + sampleBytes), to);
+  }
+}
+
+/** Fills `target` from a byte of a column of scalars on. */
+export function copyBytes({ type, rowsPerChunk, chunks }: StoredColumn, from: number, target: Uint8Array): void {
+  const chunkBytes = rowsPerChunk * bytesOf(type.dtype);
+  for (let at = 0; at < target.byteLength; ) {
+    const start = (from + at) % chunkBytes;
+    const piece = chunks[Math.floor((from + at) / chunkBytes)]!.subarray(start, start + target.byteLength - at);
+    target.set(piece, at);
+    at += piece.byteLength;
   }
 }
 

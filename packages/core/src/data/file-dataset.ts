@@ -109,8 +109,8 @@ async function loadColumn(size: number, column: FileColumn): Promise<StoredColum
   return contiguousColumn(column.type, bytes);
 }
 
-/** One buffer, filled again and again. */
-async function* columnPieces({ type, parts }: FileColumn): AsyncGenerator<Uint8Array> {
+/** A column's bytes in one buffer that is filled again and again. */
+export async function* columnPieces({ type, parts }: FileColumn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(pieceBytes);
   for (const part of parts) {
     const total = part.rows * bytesPerSample(type);

@@ -11,6 +11,7 @@ import {
   shownValue,
 } from "./column.ts";
 import type { Dataset } from "./dataset.ts";
+import { defaultMemoryBytes } from "./file-dataset.ts";
 import {
   checkSequenceOptions,
   describeColumns,
@@ -22,7 +23,7 @@ import {
 } from "./sequence-options.ts";
 import { SequenceSpool, sequenceDataset } from "./sequences.ts";
 import { type DataSource, type Declared, isRecord, refuseOtherDescription, requireColumns } from "./source.ts";
-import { RowSpool } from "./spool.ts";
+import { type HeldMemory, RowSpool } from "./spool.ts";
 
 /** How a column of rows is declared: a dtype for scalars, or dtype and shape per sample, or of sequences. */
 export type RowColumn = ColumnDType | ColumnType | SequenceType;
@@ -92,12 +93,17 @@ async function spoolRows(
 ): Promise<Dataset> {
   const fixed: Record<string, ColumnType> = {};
   const sequences = new Map<string, SequenceSpool>();
+  const held: HeldMemory = { bytes: 0, memoryBytes: memoryBytes ?? defaultMemoryBytes };
   for (const [name, type] of Object.entries(types)) {
-    if (isSequenceType(type)) sequences.set(name, new SequenceSpool(type, padding!));
+    if (isSequenceType(type)) sequences.set(name, new SequenceSpool(type, padding!, held));
     else fixed[name] = type;
   }
-  const spool = new RowSpool(fixed, padding === undefined ? memoryBytes : Number.POSITIVE_INFINITY);
+  const spool = new RowSpool(fixed, memoryBytes);
   const columns = Object.entries(fixed);
+  const discard = (): void => {
+    spool.discard();
+    for (const column of sequences.values()) column.discard();
+  };
   try {
     for await (const row of factory()) {
       for (const [name, type] of columns) putColumn(spool, row, name, type);
@@ -106,7 +112,7 @@ async function spoolRows(
       if (spool.size % rowsPerTurn === 0) await setImmediate();
     }
   } catch (error) {
-    spool.discard();
+    discard();
     if (isTuttiError(error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new TuttiError(
@@ -119,7 +125,7 @@ async function spoolRows(
   if (spool.size === 0) throw new TuttiError("DATA_INVALID", "data.from: expected rows, the iterable gave none");
   if (padding === undefined) return spool.finish();
   const stored = Object.fromEntries([...sequences].map(([name, column]) => [name, column.finish()]));
-  return sequenceDataset(spool.size, Object.keys(types), spool.finishColumns(), stored, padding);
+  return sequenceDataset(Object.keys(types), await spool.finish(), stored, padding);
 }
 
 function putSequence(spool: RowSpool, row: Row, name: string, column: SequenceSpool): void {

@@ -10,27 +10,26 @@ import {
   shownValue,
   writeScalar,
 } from "./column.ts";
-import { type Dataset, memoryDataset, type Sequences, type StoredColumn } from "./dataset.ts";
+import { copyBytes, type Dataset, type Sequences, type StoredColumn } from "./dataset.ts";
+import { columnPieces, type FileColumn, type PositionedRead, readAllOf } from "./file-dataset.ts";
 import { maskName, type Padding, type SequenceType } from "./sequence-options.ts";
+import { GrowingColumn, type HeldMemory } from "./spool.ts";
 
-const chunkBytes = 1024 * 1024;
-
-/** Collects the rows of one sequence column, packed one after another; each lies in one chunk. */
+/** Collects the rows of one sequence column, packed one after another, in memory or in a temporary file. */
 export class SequenceSpool {
   readonly #type: SequenceType;
   readonly #padding: Padding;
   readonly #stepElements: number;
-  readonly #chunks: DataView[] = [];
-  /** Bytes used of each chunk. */
-  readonly #used: number[] = [];
-  readonly #chunkOf: number[] = [];
-  readonly #startOf: number[] = [];
+  readonly #values: GrowingColumn;
+  #row = new DataView(new ArrayBuffer(1024));
   readonly #lengths: number[] = [];
 
-  constructor(type: SequenceType, padding: Padding) {
+  /** @param held what columns that grow together hold in memory, and may. */
+  constructor(type: SequenceType, padding: Padding, held: HeldMemory) {
     this.#type = type;
     this.#padding = padding;
     this.#stepElements = elementsPerSample(stepType(type));
+    this.#values = new GrowingColumn({ dtype: type.dtype, shape: [] }, held);
   }
 
   /** Appends a row. @returns undefined, or what was expected and found instead; nothing is appended then. */
@@ -47,66 +46,63 @@ export class SequenceSpool {
       return { expected, found: `${length}` };
     }
     const kept = Math.min(length, longest);
+    const elements = kept * this.#stepElements;
     const elementBytes = bytesOf(this.#type.dtype);
-    const [chunk, start] = this.#place(kept * this.#stepElements * elementBytes);
-    for (let element = 0; element < kept * this.#stepElements; element++) {
+    if (this.#row.byteLength < elements * elementBytes) {
+      this.#row = new DataView(new ArrayBuffer(2 * elements * elementBytes));
+    }
+    for (let element = 0; element < elements; element++) {
       const value = values[element]!;
-      const expected = writeScalar(this.#chunks[chunk]!, start + element * elementBytes, this.#type.dtype, value);
+      const expected = writeScalar(this.#row, element * elementBytes, this.#type.dtype, value);
       if (expected !== undefined) return { expected, found: `${shownValue(value)} at position ${element}` };
     }
-    this.#used[chunk] = start + kept * this.#stepElements * elementBytes;
-    this.#chunkOf.push(chunk);
-    this.#startOf.push(start);
+    this.#values.append(new Uint8Array(this.#row.buffer, 0, elements * elementBytes));
     this.#lengths.push(kept);
     return undefined;
   }
 
   /** The rows; the spool must not be used afterwards. */
   finish(): StoredSequences {
-    return {
-      type: this.#type,
-      chunks: this.#chunks.map(({ buffer }, i) => new Uint8Array(buffer, 0, this.#used[i])),
-      chunkOf: Uint32Array.from(this.#chunkOf),
-      startOf: Float64Array.from(this.#startOf),
-      lengths: Uint32Array.from(this.#lengths),
-    };
+    const lengths = Uint32Array.from(this.#lengths);
+    const startOf = new Float64Array(lengths.length);
+    let steps = 0;
+    for (let row = 0; row < lengths.length; row++) {
+      startOf[row] = steps * stepBytesOf(this.#type);
+      steps += lengths[row]!;
+    }
+    const elements = steps * this.#stepElements;
+    const values = this.#values.isSpilled ? this.#values.finishFile(elements) : this.#values.finish(elements);
+    return { type: this.#type, values, startOf, lengths };
   }
 
-  #place(bytes: number): readonly [chunk: number, start: number] {
-    const last = this.#chunks.length - 1;
-    const start = this.#used[last];
-    if (start !== undefined && start + bytes <= this.#chunks[last]!.byteLength) return [last, start];
-    this.#chunks.push(new DataView(new ArrayBuffer(Math.max(chunkBytes, bytes))));
-    this.#used.push(0);
-    return [last + 1, 0];
+  /** Gives up what was collected. */
+  discard(): void {
+    this.#values.discard();
   }
 }
 
-/** One sequence column in memory. */
+/** One sequence column. */
 export interface StoredSequences {
   readonly type: SequenceType;
-  /** Packed little-endian values, every byte in use. */
-  readonly chunks: readonly Uint8Array[];
-  /** Where each row lies: chunk, first byte, and its length in steps. */
-  readonly chunkOf: Uint32Array;
+  /** All values of all rows, as scalars. */
+  readonly values: StoredColumn | FileColumn;
+  /** Where each row lies: its first byte, and its length in steps. */
   readonly startOf: Float64Array;
   readonly lengths: Uint32Array;
 }
 
 /**
- * A data set over columns in memory, some of them sequences; each of these has its mask beside it. Its own columns are
- * padded to the last of `padTo`.
+ * A data set over columns some of which are sequences; each of these has its mask beside it. Its own columns are padded to the last of
+ * `padTo`.
  *
- * @param order names of all columns, masks left out.
+ * @param order names of all columns, masks left out. @param fixed the other columns; belongs to the data set from now on, as do the files.
  */
 export async function sequenceDataset(
-  size: number,
   order: readonly string[],
-  stored: Readonly<Record<string, StoredColumn>>,
+  fixed: Dataset,
   sequences: Readonly<Record<string, StoredSequences>>,
   padding: Padding,
 ): Promise<Dataset> {
-  const fixed = await memoryDataset(size, stored);
   const fingerprint = await fingerprintOf(fixed, sequences, padding);
   const parts = { order, fixed, sequences: new Map(Object.entries(sequences)), fingerprint };
   return new PaddedRows(parts, padding.padTo.at(-1)!, new RowLengths(parts, padding));
@@ -182,15 +178,26 @@ class PaddedRows implements Dataset {
       }),
     );
     const done = this.#parts.fixed.read(rows, rest); // also refuses rows that do not exist
-    for (const { name, column, bytes, isMask } of padded) this.#pad(name, column, rows, bytes, isMask);
-    return done;
+    const reads: PositionedRead[] = [];
+    for (const { name, column, bytes, isMask } of padded) this.#pad(name, column, rows, bytes, isMask, reads);
+    return reads.length === 0 ? done : Promise.all([done, readAllOf(reads)]).then(() => {});
   }
 
-  close(): Promise<void> {
-    return this.#parts.fixed.close();
+  async close(): Promise<void> {
+    await this.#parts.fixed.close();
+    for (const { values } of this.#parts.sequences.values()) {
+      if ("parts" in values) await values.parts[0]!.open.close();
+    }
   }
 
-  #pad(name: string, column: StoredSequences, rows: ArrayLike<number>, target: Uint8Array, isMask: boolean): void {
+  #pad(
+    name: string,
+    column: StoredSequences,
+    rows: ArrayLike<number>,
+    target: Uint8Array,
+    isMask: boolean,
+    reads: PositionedRead[],
+  ): void {
     const stepBytes = isMask ? 1 : stepBytesOf(column.type);
     const sampleBytes = this.#length * stepBytes;
     if (target.byteLength !== rows.length * sampleBytes) {
@@ -207,11 +214,10 @@ class PaddedRows implements Dataset {
         throw new TuttiError("INTERNAL", `row ${row} of length ${length} was asked for at length ${this.#length}`);
       }
       const to = index * sampleBytes;
-      if (isMask) target.fill(1, to, to + length);
-      else {
-        const start = column.startOf[row]!;
-        target.set(column.chunks[column.chunkOf[row]!]!.subarray(start, start + length * stepBytes), to);
-      }
+      const place = target.subarray(to, to + length * stepBytes);
+      if (isMask) place.fill(1);
+      else if ("chunks" in column.values) copyBytes(column.values, column.startOf[row]!, place);
+      else reads.push({ part: column.values.parts[0]!, target: place, from: column.startOf[row]! });
     }
   }
 }
@@ -236,10 +242,10 @@ async function fingerprintOf(
   const types = names.map((name) => [name, sequences[name]!.type.dtype, sequences[name]!.type.shape]);
   hash.update(JSON.stringify({ fixed: fixed.fingerprint, sequences: types, padTo }));
   for (const name of names) {
-    const { lengths, chunks } = sequences[name]!;
+    const { lengths, values } = sequences[name]!;
     hash.update(new Uint8Array(lengths.buffer));
-    for (const chunk of chunks) {
-      hash.update(chunk);
+    for await (const piece of "chunks" in values ? values.chunks : columnPieces(values)) {
+      hash.update(piece);
       await setImmediate(); // a large set must not hold up heartbeats
     }
   }

@@ -47,11 +47,6 @@ export class RowSpool {
     return spooledDataset(this.#size, this.#columns, this.#memoryBytes);
   }
 
-  /** The same, as columns in memory: for a spool whose `memoryBytes` is infinite. */
-  finishColumns(): Record<string, StoredColumn> {
-    return Object.fromEntries([...this.#columns].map(([name, column]) => [name, column.finish(this.#size)]));
-  }
-
   /** One column, wherever it lies; the caller closes its file if it has one. */
   finishColumn(name: string): StoredColumn | FileColumn {
     const column = this.#columns.get(name)!;

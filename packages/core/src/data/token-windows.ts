@@ -1,6 +1,6 @@
 import { TuttiError } from "../errors/index.ts";
 import { bytesOf, type ColumnType, type ColumnTypes } from "./column.ts";
-import { contentFingerprint, type Dataset, type StoredColumn } from "./dataset.ts";
+import { contentFingerprint, copyBytes, type Dataset, type StoredColumn } from "./dataset.ts";
 import { type FileColumn, type PositionedRead, readAllOf } from "./file-dataset.ts";
 
 /** Where windows lie in a stream of tokens. */
@@ -83,15 +83,5 @@ class TokenWindows implements Dataset {
       if (!Number.isInteger(row) || row < 0 || row >= this.size)
         throw new TuttiError("INTERNAL", `row ${row} was asked for; the data set has rows 0 to ${this.size - 1}`);
     }
-  }
-}
-
-function copyBytes({ type, rowsPerChunk, chunks }: StoredColumn, from: number, target: Uint8Array): void {
-  const chunkBytes = rowsPerChunk * bytesOf(type.dtype);
-  for (let at = 0; at < target.byteLength; ) {
-    const start = (from + at) % chunkBytes;
-    const piece = chunks[Math.floor((from + at) / chunkBytes)]!.subarray(start, start + target.byteLength - at);
-    target.set(piece, at);
-    at += piece.byteLength;
   }
 }

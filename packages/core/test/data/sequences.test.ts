@@ -52,6 +52,45 @@ test("pads to the length that is asked for, with a mask beside every sequence", 
   expect((await readRows(dataset, [2])).tokens_mask).toEqual(Uint8Array.of(1, 1, 1, 1, 0, 0, 0, 0, 0));
 });
 
+test("keeps what does not fit into memory in a file, and gives the same rows", async () => {
+  const rows = 4000;
+  const lengthOf = (row: number) => 1 + ((row * 37) % 200);
+  const large = data.from(
+    function* () {
+      for (let row = 0; row < rows; row++) {
+        const tokens = Int32Array.from({ length: lengthOf(row) }, (_, i) => row * 200 + i);
+        yield { row, tokens, path: Array.from({ length: 2 * lengthOf(row) }, (_, i) => row - i) };
+      }
+    },
+    {
+      columns: {
+        row: "int32",
+        tokens: { dtype: "int32", shape: ["length"] },
+        path: { dtype: "float32", shape: ["length", 2] },
+      },
+      padTo: [50, 200],
+    },
+  );
+  const inMemory = await large.open(context);
+  const onDisk = await large.open({ ...context, memoryBytes: 1_000_000 });
+  expect(onDisk.fingerprint).toBe(inMemory.fingerprint);
+  const short = Array.from({ length: rows }, (_, row) => row).filter((row) => lengthOf(row) <= 50 && row % 3 === 1);
+  for (const [length, wanted] of [[50, short] as const, [200, [3999, 5, 5, 1234, 0]] as const]) {
+    const found = await readRows(onDisk.sequences!.paddedTo(length), wanted);
+    expect(found).toEqual(await readRows(inMemory.sequences!.paddedTo(length), wanted));
+    const tokens = new Int32Array(found.tokens!.buffer);
+    for (const [index, row] of wanted.entries()) {
+      const last = lengthOf(row) - 1;
+      expect(tokens[index * length + last]).toBe(row * 200 + last);
+      expect(tokens[index * length + last + 1] ?? 0).toBe(last + 1 < length ? 0 : (tokens[(index + 1) * length] ?? 0));
+    }
+  }
+  expect(inMemory.read([0], { tokens: new Uint8Array(800) })).toBe(undefined);
+  expect(onDisk.read([0], { tokens: new Uint8Array(800) })).toBeInstanceOf(Promise);
+  await onDisk.close();
+  await inMemory.close();
+});
+
 test("clears what was in the target", async () => {
   const shape = (await source.open(context)).sequences!.paddedTo(2);
   const dirty = { tokens: new Uint8Array(8).fill(255), tokens_mask: new Uint8Array(2).fill(255) };
