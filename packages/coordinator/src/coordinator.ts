@@ -155,7 +155,8 @@ export class Coordinator {
   async #trainStep(batch: PreparedBatch, timesBegun = 1): Promise<boolean> {
     await this.#life.until(() => this.#parts.publisher.isFlushed(this.#parts.membership.active));
     const step = this.#assign(batch, timesBegun > 1); // shards → leases → workers
-    if (timesBegun === 1) this.#readAhead(); // the next step's rows travel meanwhile
+    // The next step's rows travel meanwhile. A worker in this process has its leases in a microtask, and comes first.
+    if (timesBegun === 1) queueMicrotask(() => this.#readAhead());
     const isInDoubt = (): boolean => step.distrusted !== undefined && timesBegun <= mostBeginnings;
     await this.#life.until(() => step.isCollected || isInDoubt() || this.#isDeserted); // answers are reduced, updated and sent back chunk by chunk as they come
     if (isInDoubt()) return this.#beginAnew(step, batch, timesBegun);
