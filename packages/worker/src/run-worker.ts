@@ -5,10 +5,10 @@ import { systemClock } from "@tutti/core/clock";
 import type { DataPlaces, Dataset } from "@tutti/core/data";
 import { engineName, type Lanes, numericClass, openLanes } from "@tutti/core/engine";
 import { isTuttiError, TuttiError } from "@tutti/core/errors";
-import type { checkGraph } from "@tutti/core/graph";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
+import type { GraphCheck } from "./graph-check.ts";
 import { SocketPeers } from "./mesh/socket-peers.ts";
 import { drainMs, type Parting, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
@@ -17,7 +17,7 @@ import { WorkerMemory } from "./worker-memory.ts";
 export interface Computing {
   readonly memory: ComputeMemory;
   readonly lanes: Promise<Lanes>;
-  readonly graphCheck: Promise<typeof checkGraph>;
+  readonly graphCheck: Promise<GraphCheck>;
 }
 
 export interface RunWorkerOptions {
@@ -65,10 +65,9 @@ export function openComputing(count: number): Computing {
   return { memory, lanes, graphCheck: loadGraphCheck() };
 }
 
-async function loadGraphCheck(): Promise<typeof checkGraph> {
-  const graph = await import("@tutti/core/graph");
-  graph.compileMessages(); // before a coordinator waits for it
-  return graph.checkGraph;
+async function loadGraphCheck(): Promise<GraphCheck> {
+  const { readyGraphCheck } = await import("./graph-check.ts");
+  return readyGraphCheck();
 }
 
 /**
@@ -110,7 +109,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
           peers,
           memory,
           clock: systemClock(),
-          checkProgram: (onnx) => void check(onnx, graphLimits),
+          checkProgram: (onnx) => check(onnx, graphLimits),
           numericClass: (task) => numericClass({ ...task, lanes, arena }),
           identity: {
             instance,
