@@ -51,9 +51,15 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
     .fail((message, error) => {
       throw error?.name === "TuttiError" ? error : badUsage(args, message ?? error?.message ?? "");
     });
+  let work = Promise.resolve();
+  const train: typeof initCommand = (parser, to) =>
+    trainCommand(parser, to, (started) => {
+      work = started;
+      work.catch(() => {}); // awaited below
+    });
   for (const command of [
     initCommand,
-    trainCommand,
+    train,
     coordinatorCommand,
     workerCommand,
     uiCommand,
@@ -69,6 +75,7 @@ export async function runCli(args: readonly string[], output: Output): Promise<E
   }
   try {
     await cli.parseAsync();
+    await work;
     return 0;
   } catch (error) {
     return reportFailure(error, output, args.includes("--json"));

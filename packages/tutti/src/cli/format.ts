@@ -1,8 +1,8 @@
-const groups = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-
-/** 1234567 → "1,234,567" */
+/** 1234567 → "1,234,567". Without Intl, whose tables take 20 ms to load. */
 export function count(value: number): string {
-  return groups.format(value);
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** A loss or metric, five significant digits. */

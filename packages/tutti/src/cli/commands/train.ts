@@ -1,9 +1,14 @@
 import type { Argv } from "yargs";
 import { wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
-import { withRunOptions } from "./run-options.ts";
+import { type RunArguments, withRunOptions } from "./run-options.ts";
 
-export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void {
+/** @param started is given the work: a handler that yargs waits for costs it the rendering of its help. */
+export function trainCommand(
+  cli: Argv<{ json: boolean }>,
+  output: Output,
+  started: (work: Promise<void>) => void,
+): void {
   cli.command(
     "train <run>",
     "Train with worker processes on this machine",
@@ -29,16 +34,21 @@ export function trainCommand(cli: Argv<{ json: boolean }>, output: Output): void
           "other values, another directory",
         )
         .example("$0 train run.ts --resume", "go on after Ctrl-C"),
-    async (args) => {
-      if (args.printConfig) {
-        const { printConfig } = await import("../print-config.ts");
-        return printConfig(args, output);
-      }
-      const { workers = 2, lanes = 1 } = args;
-      const { startLocalWorkers } = await import("../../local-workers.ts");
-      const children = startLocalWorkers(workers, lanes); // first of all: they load beside what follows
-      const { trainLocally } = await import("../train-run.ts");
-      await trainLocally(args, { workers, lanes, children }, output);
-    },
+    (args) => started(run(args, output)),
   );
+}
+
+async function run(
+  args: RunArguments & { readonly workers?: number | undefined; readonly lanes?: number | undefined },
+  output: Output,
+): Promise<void> {
+  if (args.printConfig) {
+    const { printConfig } = await import("../print-config.ts");
+    return printConfig(args, output);
+  }
+  const { workers = 2, lanes = 1 } = args;
+  const { startLocalWorkers } = await import("../../local-workers.ts");
+  const children = startLocalWorkers(workers, lanes); // first of all: they load beside what follows
+  const { trainLocally } = await import("../train-run.ts");
+  await trainLocally(args, { workers, lanes, children }, output);
 }
