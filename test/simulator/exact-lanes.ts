@@ -103,7 +103,9 @@ export class ExactLanes implements Lanes {
       collects: [],
       computeMs: this.#clock.now() - startedMs,
       release: () => {
-        if (isTraining) this.#free.push(address);
+        if (!isTraining) return;
+        arena.floats(address, length).fill(Number.NaN); // whoever still reads it is found out
+        this.#free.push(address);
       },
     };
   }

@@ -135,9 +135,13 @@ export const mutants: readonly Mutant[] = [
       {
         file: `${worker}worker.ts`,
         find: "const onFlushed = chunk === chunks - 1 ? flushed : undefined;",
-        replace: "if (chunk === chunks - 1 && !isShared) result.release();\n      const onFlushed = undefined;",
+        replace: "if (chunk === chunks - 1 && !isLent) result.release();\n      const onFlushed = undefined;",
       },
     ],
+  },
+  {
+    name: "sums that the coordinator reads where they are, are overwritten before their round is over",
+    edits: [{ file: `${worker}worker.ts`, find: "if (!isLent) result.release();", replace: "result.release();" }],
   },
   {
     name: "parameters are overwritten before the socket has taken them",

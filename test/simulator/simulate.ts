@@ -186,6 +186,7 @@ export async function simulate(
     if (event.type === "worker" && event.event === "refused") quarantined++;
     if (event.type === "validation") trace.push(`validation ${event.step} ${event.loss}`);
   };
+  const head = machines.next();
   const coordinator = new Coordinator(
     run,
     {
@@ -205,21 +206,27 @@ export async function simulate(
       normBlockFloats,
       exchange: options.exchange ?? "star",
       inlineBytes: dice.chance(0.5) ? 16 : 16_384,
-      memory: machines.next(),
+      memory: head,
       onEvent,
       lateMs: 300,
       graceMs: 200,
     },
   );
+  // Workers of the coordinator's machine see its memory, all of them or some; what they exchange directly is in replicas.
+  const sight = new Dice(seed, "shared memory");
+  const seeing = options.exchange === "mesh" || options.undisturbed ? 0 : sight.pick([0, 0, 0, 0.5, 1])!;
   const join = (): void => {
-    const memory = machines.next();
+    const isSeeing = sight.chance(seeing);
+    const own = machines.next();
+    const memory = isSeeing ? head : own;
     const pace: Pace = { factor: 1, failures: 0, starved: 0, lies: 0, onCompute: undefined };
     const lanes = new ExactLanes(dice.whole(1, 2), memory, clock, dice, pace);
     const [known, kept] = [new KnownRun(), new WorkerMemory(memory)];
     const instance = `${up.length}`;
     const peers = network.host();
     const connect = (): Link => {
-      const link = virtualLink(clock, dice, new CoordinatorRules(known), (accident) => accidents.push(accident));
+      const note = (accident: FrameAccident): void => void accidents.push(accident);
+      const link = virtualLink(clock, dice, new CoordinatorRules(known), note, isSeeing ? head.arena : undefined);
       if (!options.undisturbed && !options.calm && !options.liars && dice.chance(0.1)) disturbFrame(link, 8);
       coordinator.accept(link.coordinatorEnd);
       const worker = new Worker({
@@ -244,7 +251,7 @@ export async function simulate(
       });
       return link;
     };
-    const machine: Machine = { link: connect(), peers, arena: memory.arena, pace, isUp: true };
+    const machine: Machine = { link: connect(), peers, arena: own.arena, pace, isUp: true };
     up.push(machine);
   };
   const disturbFrame = (link: Link, within: number): void => {

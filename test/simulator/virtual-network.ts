@@ -1,4 +1,5 @@
 import type { Clock } from "@tutti/core/clock";
+import type { Arena } from "@tutti/core/memory";
 import {
   type Connection,
   coordinatorCodec,
@@ -52,15 +53,17 @@ export interface Link {
  * A connection with random delays: the real framing, checksums and rules over two sockets that are not. Order within a
  * direction is kept, as TCP does, unless a fault says otherwise; between links there is none. A payload is read when it is
  * flushed, some time after it was sent: whoever overwrites it before is found out.
+ * @param shared the arena of both ends: what lies in it is named, and read where it is.
  */
 export function virtualLink(
   clock: VirtualClock,
   dice: Dice,
   rulesOfWorker: PeerRules<ToCoordinator, ToWorker>,
   onAccident: (accident: FrameAccident) => void,
+  shared?: Arena,
 ): Link {
-  const toWorker = new VirtualSocket(clock, dice, onAccident);
-  const toCoordinator = new VirtualSocket(clock, dice, onAccident);
+  const toWorker = new VirtualSocket(clock, dice, onAccident, shared);
+  const toCoordinator = new VirtualSocket(clock, dice, onAccident, shared);
   toWorker.peer = toCoordinator;
   toCoordinator.peer = toWorker;
   const sockets = { toWorker, toCoordinator };
@@ -116,7 +119,11 @@ class NotedConnection<Out extends Message, In extends Message> extends FramedCon
     rules: PeerRules<Out, In>,
     clock: Clock,
   ) {
-    super(socket, codec, rules, { clock, bytesRead: () => socket.bytesRead });
+    super(socket, codec, rules, {
+      clock,
+      bytesRead: () => socket.bytesRead,
+      sharesMemory: socket.shared !== undefined,
+    });
     this.#noted = socket;
   }
 
@@ -127,8 +134,14 @@ class NotedConnection<Out extends Message, In extends Message> extends FramedCon
 }
 
 interface Listeners {
-  message(data: Buffer, isBinary: boolean): void;
+  message(data: Buffer, isBinary: boolean, place?: string): void;
   close(code: number, reason: Buffer): void;
+}
+
+/** As it travels: bytes, or where they are. */
+interface Frame {
+  readonly bytes: Buffer;
+  readonly isPlace: boolean;
 }
 
 const abnormal = 1006; // RFC 6455, section 7.1.5
@@ -143,17 +156,19 @@ export class VirtualSocket implements MessageSocket {
   plan: { readonly fault: FrameFault; after: number } | undefined;
   watch: { frames: number; readonly call: () => void } | undefined;
   sending: { readonly message: Message["type"]; readonly part: "header" | "payload" } | undefined;
+  readonly shared: Arena | undefined;
   readonly #clock: VirtualClock;
   readonly #dice: Dice;
   readonly #onAccident: (accident: FrameAccident) => void;
   readonly #listeners: Partial<Listeners> = {};
   /** Frames that are sent again, or late, once the next has been sent. */
-  #held: Buffer[] = [];
+  #held: Frame[] = [];
   #state: "open" | "closing" | "closed" = "open";
   #lastFlushMs = 0;
   #lastArrivalMs = 0;
 
-  constructor(clock: VirtualClock, dice: Dice, onAccident: (accident: FrameAccident) => void) {
+  constructor(clock: VirtualClock, dice: Dice, onAccident: (accident: FrameAccident) => void, shared?: Arena) {
+    this.shared = shared;
     this.#clock = clock;
     this.#dice = dice;
     this.#onAccident = onAccident;
@@ -166,8 +181,14 @@ export class VirtualSocket implements MessageSocket {
 
   pong(): void {}
 
-  send(data: Uint8Array, _options: object, callback?: () => void): void {
+  placeOf(data: Uint8Array): string | undefined {
+    return this.shared?.owns(data) ? `in ${data.byteOffset} ${data.byteLength}` : undefined;
+  }
+
+  send(sent: Uint8Array, _options: object, callback?: () => void): void {
     if (this.#state !== "open") return;
+    const place = this.placeOf(sent);
+    const data = place === undefined ? sent : Buffer.from(place, "latin1");
     const arrivalMs = this.#arrival();
     const earliestMs = Math.max(this.#clock.now(), this.#lastFlushMs);
     const flushMs = earliestMs + this.#dice.uniform() * (arrivalMs - earliestMs);
@@ -175,11 +196,12 @@ export class VirtualSocket implements MessageSocket {
     this.bufferedAmount += data.byteLength;
     const fault = this.#nextFault();
     const bit = fault === "damaged" ? this.#dice.whole(0, data.byteLength * 8 - 1) : 0;
-    const frame = Buffer.allocUnsafe(data.byteLength);
+    const bytes = Buffer.allocUnsafe(data.byteLength);
+    const frame: Frame = { bytes, isPlace: place !== undefined };
     this.#clock.at(flushMs, () => {
       this.bufferedAmount -= data.byteLength;
-      frame.set(data);
-      if (fault === "damaged") frame[bit >> 3]! ^= 1 << (bit & 7);
+      bytes.set(data);
+      if (fault === "damaged") bytes[bit >> 3]! ^= 1 << (bit & 7);
       if (this.#state === "open") callback?.();
     });
     if (fault !== "lost" && fault !== "overtaken") this.#deliver(arrivalMs, frame);
@@ -229,12 +251,21 @@ export class VirtualSocket implements MessageSocket {
     return this.#lastArrivalMs;
   }
 
-  #deliver(atMs: number, frame: Buffer): void {
+  #deliver(atMs: number, { bytes, isPlace }: Frame): void {
     this.#tell(atMs, (peer) => {
       if (peer.#state === "closed") return;
-      peer.bytesRead += frame.byteLength;
-      peer.#listeners.message?.(frame, true);
+      peer.bytesRead += bytes.byteLength;
+      if (isPlace) peer.#named(bytes.toString("latin1"));
+      else peer.#listeners.message?.(bytes, true);
     });
+  }
+
+  #named(place: string): void {
+    const [, offset, length] = /^in (\d+) (\d+)$/.exec(place) ?? [];
+    const arena = this.shared!;
+    if (length === undefined || Number(offset) + Number(length) > arena.memory.buffer.byteLength)
+      this.#listeners.message?.(Buffer.from(place, "latin1"), false);
+    else this.#listeners.message?.(arena.buffer(Number(offset), Number(length)), true, place);
   }
 
   #tell(atMs: number, tell: (peer: VirtualSocket) => void): void {

@@ -75,11 +75,6 @@ export interface CoordinatorOptions {
   /** Tensors up to this many bytes travel within their header, which copies them. */
   readonly inlineBytes?: number;
   readonly memory?: ComputeMemory;
-  /**
-   * The only worker lives in this process and over `memory`: parameters and sums are read where they are, in one chunk,
-   * and need no hash. False by default.
-   */
-  readonly sharesMemory?: boolean;
   readonly onEvent: (event: RunEvent) => void;
   /** Takes a trace of this process and all workers; nothing is measured for it, or sent, where there is none. */
   readonly trace?: (event: TraceEvent) => void;

@@ -65,7 +65,7 @@ export function coordinatorParts(
   const program = run.programs.find(({ mode }) => mode === "train");
   if (program === undefined) throw new TuttiError("INTERNAL", "a run without a training program");
   const { life, ledger } = hooks;
-  const inlineBytes = options.sharesMemory ? 0 : (options.inlineBytes ?? 16_384);
+  const inlineBytes = options.inlineBytes ?? 16_384;
   const { arena, kernels } = options.memory ?? computeMemory();
   const floats = {
     total: run.layout.totalFloats,
@@ -78,19 +78,18 @@ export function coordinatorParts(
   });
   generations.initialize(start.parameters, start.slots);
   const { sumsFloats } = program;
-  const { sharesMemory = false } = options;
-  const isOneChunk = sharesMemory && run.rounding === undefined;
-  const chunkFloats = isOneChunk ? Math.max(16, sumsFloats) : (options.chunkFloats ?? 65_536);
+  const normBlockFloats = options.normBlockFloats ?? 16_384;
+  const blocks = Math.max(1, Math.ceil(sumsFloats / normBlockFloats));
+  const chunkFloats = Math.min(options.chunkFloats ?? 65_536, blocks * normBlockFloats);
   const reduction: Reduction = new Reduction(
     { arena, kernels },
-    { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed, isLent: sharesMemory },
+    { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed },
   );
   const trace = options.trace === undefined ? undefined : new RunTrace(options.clock, options.trace);
   const phases: PhaseClock = new PhaseClock(
     options.clock,
     trace && ((what, from, to) => trace.span(what, from, to, what === "step" ? generations.step : undefined)),
   );
-  const normBlockFloats = options.normBlockFloats ?? 16_384;
   const choice = new ExchangeChoice(options.exchange ?? "star", sumsFloats * 4);
   const mesh: Mesh = new Mesh({
     run,
@@ -185,7 +184,7 @@ export function coordinatorParts(
     phases: phases,
     ledger: ledger,
     changed: life.changed,
-    hashesChunks: !sharesMemory,
+    needsHash: () => membership.active.some(({ connection }) => !connection.sharesMemory),
     hashScratch: arena.allocate(8 * Math.max(1, reduction.chunks)),
     normBlockFloats,
     skipsNonFinite: options.onNonFinite === "skip",

@@ -49,12 +49,12 @@ export class Publisher {
     const bytes = (Math.min(generations.updatedFloats, begin + reduction.chunkFloats) - begin) * 4;
     const address = generations.next.parameters + begin * 4;
     const header = { type: "update", generation, step: generations.step + 1, chunk } as const;
-    if (bytes <= this.#parts.inlineBytes) {
-      const message = { ...header, payloadBytes: 0, inline: arena.bytes(address, bytes).slice() };
-      for (const member of members) member.send(message);
-    } else {
-      const index = generations.currentIndex === 0 ? 1 : 0;
-      for (const member of members) this.#sendView(member, { ...header, payloadBytes: bytes }, address, index);
+    const index = generations.currentIndex === 0 ? 1 : 0;
+    const isSmall = bytes <= this.#parts.inlineBytes;
+    for (const member of members) {
+      if (isSmall && !member.connection.sharesMemory)
+        member.send({ ...header, payloadBytes: 0, inline: arena.bytes(address, bytes).slice() });
+      else this.#sendView(member, { ...header, payloadBytes: bytes }, address, index);
     }
   }
 

@@ -62,7 +62,7 @@ export class Reception {
       sumsFloats: Math.max(...programs.map(({ sumsFloats }) => sumsFloats)),
       averageFloats: run.optimizer.averageSlot === undefined ? 0 : run.trainable.totalFloats,
       chunkFloats,
-      inlineBytes,
+      inlineBytes: member.connection.sharesMemory ? 0 : inlineBytes,
       programs: programs.length,
       ...(run.rounding === undefined ? {} : { rounding: run.rounding }),
       ...(mesh.isOffered ? { mesh: { key: mesh.key } } : {}),

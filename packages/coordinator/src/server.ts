@@ -106,11 +106,14 @@ export async function serve(options: ServerOptions): Promise<Server> {
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       guard.authenticated(request.socket);
-      const name = request.headers[sharedFileHeader];
-      const file = typeof name === "string" ? options.sharedFile?.(name) : undefined;
+      const [name = "", blocks] = String(request.headers[sharedFileHeader] ?? "").split(" ");
+      const file = options.sharedFile?.(name);
+      const sharesMemory = file !== undefined && blocks === "blocks";
       const batching = new BatchingSocket(webSocket, request.socket);
-      const connection = new FramedConnection(file?.wrap(batching) ?? batching, coordinatorCodec(), rules(), {
+      const socket = file?.wrap(batching, sharesMemory) ?? batching;
+      const connection = new FramedConnection(socket, coordinatorCodec(), rules(), {
         bytesRead: () => request.socket.bytesRead,
+        sharesMemory,
       });
       if (webSocket.protocol === subprotocol) {
         accept(connection, (request.socket.remoteAddress ?? "").replace(/^::ffff:/, ""));

@@ -50,7 +50,8 @@ export class StepRound {
     this.#perShard = parts.batch.shards.map(() => undefined);
     this.#missingShards = parts.batch.shards.length;
     for (const node of parts.nodes) this.leases.add(node);
-    parts.reduction.begin(parts.step, parts.batch.shards.length, parts.nodes, parts.chunkReduced);
+    const { step, batch, nodes, chunkReduced, areLent } = parts;
+    parts.reduction.begin(step, batch.shards.length, nodes, chunkReduced, undefined, areLent);
   }
 
   /** All shards' scalars, once the last has come. */
@@ -154,7 +155,10 @@ export class StepRound {
     else if (this.#parts.reduction.has(lease.node, chunk)) this.#duplicate(member, lease, chunk, bytes);
     else {
       this.#believed.add(member);
-      const hash = this.#parts.reduction.deliver(lease.node, chunk, bytes, lease.timesDealt > 1);
+      const hash = this.#parts.reduction.deliver(lease.node, chunk, bytes, {
+        wantsHash: lease.timesDealt > 1,
+        isLent: member.connection.sharesMemory && this.#parts.arena.owns(bytes),
+      });
       if (hash !== undefined) lease.hashes.set(chunk, hash);
     }
   }
@@ -234,6 +238,8 @@ export interface StepRoundParts {
   /** The canonical nodes the step is dealt as. */
   readonly nodes: readonly TreeNode[];
   readonly reduction: Reduction;
+  /** All workers' sums are seen where they are. */
+  readonly areLent: boolean;
   /** Floats of scalars per shard. */
   readonly scalarsLength: number;
   /** The whole step's sums of this chunk are final. */

@@ -45,7 +45,7 @@ export interface StepParts {
   /** Notified when all answers are in. */
   readonly changed: Signal;
   /** Whether there is another copy of t+1 that its hash could find to differ. */
-  readonly hashesChunks: boolean;
+  readonly needsHash: () => boolean;
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   readonly normBlockFloats: number;
@@ -93,6 +93,7 @@ export class TrainingStep {
       batch,
       nodes: shares.length > 0 ? shares.flatMap((share) => share.nodes) : [{ lo: 0, hi: batch.shards.length }],
       reduction: parts.reduction,
+      areLent: !parts.needsHash(),
       scalarsLength: parts.run.programs.find(({ mode }) => mode === "train")!.scalars.length,
       chunkReduced: (chunk) => {
         this.#direct?.chunkReduced(chunk);
@@ -277,7 +278,7 @@ export class TrainingStep {
 
   #newUpdate(batch: PreparedBatch): StepUpdate {
     const { run, kernels, arena, generations, reduction, hashScratch, normBlockFloats } = this.#parts;
-    const { phases, publisher, membership, hashesChunks } = this.#parts;
+    const { phases, publisher, membership, needsHash } = this.#parts;
     return new StepUpdate({
       kernels,
       arena,
@@ -288,7 +289,7 @@ export class TrainingStep {
       plateau: this.#plateau,
       generations,
       reduction,
-      hashesChunks,
+      needsHash,
       hashScratch,
       normBlockFloats,
       send: (chunk) => phases.run("download", () => publisher.sendUpdate(this.#updatedByUs(membership.active), chunk)),

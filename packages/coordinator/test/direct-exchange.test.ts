@@ -32,7 +32,7 @@ function exchange() {
   const shard = { program, samples: 1, firstPosition: 0, bytes };
   const nothing = (): void => {};
   const round = new StepRound({
-    ...{ number: 7, step: 3, nodes, reduction, arena, scalarsLength: 2 },
+    ...{ number: 7, step: 3, nodes, areLent: false, reduction, arena, scalarsLength: 2 },
     batch: { epoch: 0, samples: 2, shards: [shard, shard] },
     ...{ chunkReduced: nothing, scalarsKnown: nothing, complete: nothing },
     ...{ disputed: nothing, differs: nothing, wrong: nothing },

@@ -21,11 +21,11 @@ export async function inProcessWorker(
 ): Promise<() => Promise<void>> {
   const { arena } = memory;
   const lanes = await openLanes({ arena, count: lanesCount, near: true });
-  const { coordinatorEnd, workerEnd } = connectionPair();
+  const { coordinatorEnd, workerEnd } = connectionPair(true);
   const worker = new Worker({
     connection: workerEnd,
     lanes,
-    memory: new WorkerMemory(memory, true),
+    memory: new WorkerMemory(memory),
     clock: systemClock(),
     checkProgram: () => {}, // made by this very process
     numericClass: (task) => numericClass({ ...task, lanes, arena }),

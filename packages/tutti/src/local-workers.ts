@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import type { DataPlaces } from "@tutti/core/data";
 import { TuttiError } from "@tutti/core/errors";
-import { SharedFile } from "@tutti/core/wire";
+import { Arena, MemoryFile } from "@tutti/core/memory";
+import { SharedBlocks, SharedFile } from "@tutti/core/wire";
 import { compileCacheFolder } from "./compile-cache.ts";
 import { localWorkerFile } from "./own-package.ts";
 
@@ -15,6 +16,8 @@ export interface LocalRun {
   readonly data: DataPlaces;
   /** Memory for the columns of each of these; undefined: what workers take by default. */
   readonly dataMemoryBytes: number | undefined;
+  /** The coordinator computes in these processes' `arena`, and they see its shared blocks where they are; false: they are sent copies. */
+  readonly sharesMemory: boolean;
   readonly log: (line: string) => void;
   /** True once the run has ended, when workers end by themselves. */
   readonly isOver: () => boolean;
@@ -28,8 +31,8 @@ export interface LocalRun {
  */
 const leanFlags = ["--max-semi-space-size=1", "--v8-pool-size=1"];
 
-/** Its place behind standard input, output, error and the IPC channel. */
-const inheritedDescriptor = 4;
+/** Places behind standard input, output, error and the IPC channel: the ring, the worker's memory, the coordinator's. */
+const inherited = { ring: 4, own: 5, coordinators: 6 } as const;
 
 /** How often a worker's place is filled again, and how long one must have lived for its end not to count. */
 const maxRestarts = 5;
@@ -52,6 +55,9 @@ export function startLocalWorkers(count: number, lanes: number): LocalWorkers | 
  * process is gone.
  */
 export class LocalWorkers {
+  /** Whose shared blocks they can see; undefined where there is no memory that processes share. */
+  readonly arena: Arena | undefined;
+  readonly #file: MemoryFile | undefined;
   readonly #lanes: number;
   readonly #children = new Set<ChildProcess>();
   /** What is shared with the children that live, by the name that they are told. */
@@ -66,6 +72,12 @@ export class LocalWorkers {
   /** @param lanes computing threads of each. */
   constructor(lanes: number) {
     this.#lanes = lanes;
+    const file = MemoryFile.create();
+    if (file === undefined) return;
+    const arena = new Arena();
+    arena.shareBlocks((pages) => file.layOver(arena.memory, pages));
+    this.arena = arena;
+    this.#file = file;
   }
 
   /** Process ids of those running. */
@@ -96,6 +108,7 @@ export class LocalWorkers {
 
   /** Waits for all to end by themselves, which they do when the run is over; kills those that do not within `graceMs`. */
   async close(graceMs = endGraceMs): Promise<void> {
+    if (!this.#isClosing) this.#file?.close(); // what is mapped stays
     this.#isClosing = true;
     // "exit", for "close" does not come after a disconnect() of this side.
     const alive = [...this.#children].filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
@@ -112,19 +125,22 @@ export class LocalWorkers {
     const log = (line: string): void => this.#log(line);
     const startedMs = performance.now();
     let reported: { code: string; message: string } | undefined;
-    const file = SharedFile.create();
+    const shared = this.#shareWithOne();
     const name = randomUUID();
-    if (file !== undefined) this.#sharedFiles.set(name, file);
+    if (shared !== undefined) this.#sharedFiles.set(name, shared.file);
     const child = fork(localWorkerFile, [], {
       env: {
         MALLOC_ARENA_MAX: String(1 + this.#lanes), // glibc keeps what is freed for each of up to 8 times as many as there are cores
         ...process.env,
         NODE_COMPILE_CACHE: compileCacheFolder(),
         TUTTI_LANES: String(this.#lanes),
-        ...(file === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inheritedDescriptor}` }),
+        ...(shared === undefined ? {} : { TUTTI_SHARED_FILE: `${name} ${inherited.ring}` }),
+        ...(shared === undefined || shared.descriptors.length === 1
+          ? {}
+          : { TUTTI_SHARED_MEMORY: `${inherited.own} ${inherited.coordinators}` }),
       },
       execArgv: [...process.execArgv, ...leanFlags],
-      stdio: ["ignore", "pipe", "pipe", "ipc", file === undefined ? "ignore" : file.descriptor],
+      stdio: ["ignore", "pipe", "pipe", "ipc", ...(shared?.descriptors ?? [])],
       detached: false,
     });
     this.#children.add(child);
@@ -139,7 +155,7 @@ export class LocalWorkers {
     child.on("close", (code, signal) => {
       this.#children.delete(child);
       this.#sharedFiles.delete(name);
-      file?.close();
+      shared?.file.close();
       if (this.#isClosing || this.#run?.isOver()) return;
       if (reported?.code === "DRAINED") {
         log(`${place} was drained and is not started again`);
@@ -162,6 +178,18 @@ export class LocalWorkers {
     });
   }
 
+  /** What one child shares with this process, and the descriptors that it inherits for it, in the order of `inherited`. */
+  #shareWithOne(): { readonly file: SharedFile; readonly descriptors: readonly number[] } | undefined {
+    const own = this.#file === undefined ? undefined : MemoryFile.create();
+    if (this.arena === undefined || this.#file === undefined || own === undefined) {
+      const file = SharedFile.create();
+      return file && { file, descriptors: [file.descriptor] };
+    }
+    const file = SharedFile.create(new SharedBlocks(this.arena, own));
+    if (file === undefined) own.close();
+    return file && { file, descriptors: [file.descriptor, own.descriptor, this.#file.descriptor] };
+  }
+
   #log(line: string): void {
     if (this.#run === undefined) this.#lines.push(line);
     else this.#run.log(line);
@@ -174,8 +202,8 @@ export class LocalWorkers {
 }
 
 /** A child that has just died cannot be told; its "close" says so. */
-function tell(child: ChildProcess, { url, token, data, dataMemoryBytes }: LocalRun): void {
-  if (child.connected) child.send({ url, token, data, dataMemoryBytes }, () => {});
+function tell(child: ChildProcess, { url, token, data, dataMemoryBytes, sharesMemory }: LocalRun): void {
+  if (child.connected) child.send({ url, token, data, dataMemoryBytes, sharesMemory }, () => {});
 }
 
 function isReport(message: unknown): message is { code: string; message: string } {

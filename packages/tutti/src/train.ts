@@ -82,8 +82,11 @@ export interface TrainOptions {
   readonly log?: (line: string) => void;
 }
 
-/** 1 MiB: one frame each. */
-const localChunkFloats = 262_144;
+/** Of sums that are copied between processes: 1 MiB, one frame each. */
+const copiedChunkFloats = 262_144;
+
+/** Of sums that are seen where they are: 16 MiB, the most that a worker takes; one chunk, for most models. */
+const sharedChunkFloats = 2 ** 22;
 
 /**
  * Trains a run, here, on worker processes of this machine, or with workers that connect. Nothing is lost by not
@@ -154,24 +157,27 @@ async function runTraining(
     });
     const saveNow = output?.saveNow.bind(output);
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
-    const memory = computeMemory();
+    const exchange = options.exchange ?? "star";
     const isInProcess = workers === 0 && listen === undefined;
+    // Workers that exchange directly have replicas of their own.
+    const sharedArena = exchange === "star" ? children?.arena : undefined;
+    const memory = computeMemory(sharedArena);
+    const chunkFloats = isInProcess || sharedArena !== undefined ? sharedChunkFloats : copiedChunkFloats;
     const coordinator = new Coordinator(
       run,
       checkpoint === undefined ? freshStart(compiled) : startFrom(checkpoint, compiled),
       {
         clock: systemClock(),
         memory,
-        sharesMemory: isInProcess,
         // Beside a network, smaller chunks let sending, reducing and receiving overlap.
-        ...(listen === undefined && (options.exchange ?? "star") === "star" ? { chunkFloats: localChunkFloats } : {}),
+        ...(listen === undefined && exchange === "star" ? { chunkFloats } : {}),
         generation: Date.now(),
         startWorkers: options.startWorkers ?? Math.max(1, workers),
         ...(options.minWorkers === undefined ? {} : { minWorkers: options.minWorkers }),
         numerics: options.numerics ?? "same",
         ...(options.maxWorkers === undefined ? {} : { maxWorkers: options.maxWorkers }),
         auditShare: options.audit ?? 0,
-        exchange: options.exchange ?? "star",
+        exchange,
         meshObstacle:
           listen?.tls === undefined
             ? undefined
@@ -205,9 +211,8 @@ async function runTraining(
     if (children !== undefined) {
       const { places, remove } = await localPlaces(prepared.placed);
       closing.push(remove);
-      closing.push(
-        await joinLocally(children, { places, memoryBytes: options.dataMemoryBytes }, coordinator, accept, log),
-      );
+      const data = { places, memoryBytes: options.dataMemoryBytes };
+      closing.push(await joinLocally(children, data, sharedArena !== undefined, coordinator, accept, log));
     }
     if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
@@ -259,6 +264,7 @@ function remoteWorkers(
 async function joinLocally(
   children: LocalWorkers,
   data: { readonly places: DataPlaces; readonly memoryBytes: number | undefined },
+  sharesMemory: boolean,
   coordinator: Coordinator,
   accept: (...from: Parameters<Coordinator["accept"]>) => void,
   log: (line: string) => void,
@@ -271,6 +277,7 @@ async function joinLocally(
     token,
     data: data.places,
     dataMemoryBytes: data.memoryBytes,
+    sharesMemory,
     log,
     isOver: () => coordinator.isOver,
     failed: (error) => coordinator.fail(error),

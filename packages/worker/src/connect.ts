@@ -40,7 +40,7 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
   const { url, token, ca, timeoutMs, shared } = options;
   const headers = {
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(shared === undefined ? {} : { [sharedFileHeader]: shared.name }),
+    ...(shared === undefined ? {} : { [sharedFileHeader]: shared.file.header(shared.name) }),
   };
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, subprotocol, {
@@ -62,6 +62,7 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
     const batching = new BatchingSocket(socket, { cork: () => tcp?.cork(), uncork: () => tcp?.uncork() });
     const connection = new FramedConnection(shared?.file.wrap(batching) ?? batching, workerCodec(), deadlines, {
       bytesRead: () => tcp?.bytesRead ?? 0,
+      sharesMemory: shared?.file.sharesBlocks ?? false,
     });
     const fail = (error: TuttiError): void => {
       socket.removeAllListeners("error");

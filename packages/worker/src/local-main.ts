@@ -2,7 +2,8 @@
 // closes when the parent is gone. Until then the engine is loaded.
 import type { DataPlaces } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
-import { SharedFile } from "@tutti/core/wire";
+import { type Arena, MemoryFile } from "@tutti/core/memory";
+import { SharedBlocks, SharedFile } from "@tutti/core/wire";
 import { openComputing, runWorker } from "./run-worker.ts";
 
 /** What the parent says once its coordinator listens. */
@@ -11,12 +12,13 @@ interface ToJoin {
   readonly token: string;
   readonly data: DataPlaces;
   readonly dataMemoryBytes?: number;
+  /** The coordinator's shared blocks are seen where they are, and it sees those of this process. */
+  readonly sharesMemory: boolean;
 }
 
-const { TUTTI_LANES: lanes = "1", TUTTI_SHARED_FILE: sharedFile } = process.env;
+const { TUTTI_LANES: lanes = "1", TUTTI_SHARED_FILE: sharedFile, TUTTI_SHARED_MEMORY: sharedMemory } = process.env;
 /** "NAME DESCRIPTOR" of a file that the parent has opened. */
 const [, name, descriptor] = /^(\S+) (\d+)$/.exec(sharedFile ?? "") ?? [];
-const shared = name === undefined ? undefined : { name, file: new SharedFile(Number(descriptor), "child") };
 const leaving = new AbortController();
 // Ctrl-C reaches the whole process group: the parent finishes its step, and this worker is needed for it.
 process.on("SIGINT", () => {});
@@ -27,7 +29,10 @@ process.on("disconnect", () => {
 });
 try {
   const computing = openComputing(Number(lanes));
-  const { url, token, data, dataMemoryBytes } = await told();
+  const files = memoryFiles();
+  const { url, token, data, dataMemoryBytes, sharesMemory } = await told();
+  const blocks = sharesMemory && files !== undefined ? share(computing.memory.arena, files) : undefined;
+  const file = new SharedFile(Number(descriptor), "child", blocks);
   const log = (line: string): void => console.error(line);
   const { code, message } = await runWorker({
     url,
@@ -36,7 +41,7 @@ try {
     computing,
     data,
     dataMemoryBytes,
-    ...(shared === undefined ? {} : { shared }),
+    ...(name === undefined ? {} : { shared: { name, file } }),
     signal: leaving.signal,
     log,
   });
@@ -64,4 +69,19 @@ function told(): Promise<ToJoin> {
       resolve(message as ToJoin);
     });
   });
+}
+
+/** "OWN COORDINATORS": descriptors of what the parent has opened. */
+function memoryFiles(): { readonly own: MemoryFile; readonly coordinators: MemoryFile } | undefined {
+  const [, ownDescriptor, theirs] = /^(\d+) (\d+)$/.exec(sharedMemory ?? "") ?? [];
+  if (ownDescriptor === undefined) return undefined;
+  const own = MemoryFile.inherited(Number(ownDescriptor));
+  const coordinators = MemoryFile.inherited(Number(theirs));
+  return own && coordinators && { own, coordinators };
+}
+
+/** From now on the arena's shared blocks lie in this process's own file. */
+function share(arena: Arena, { own, coordinators }: NonNullable<ReturnType<typeof memoryFiles>>): SharedBlocks {
+  arena.shareBlocks((pages) => own.layOver(arena.memory, pages));
+  return new SharedBlocks(arena, coordinators);
 }

@@ -31,8 +31,8 @@ export interface Parameters {
   stage(step: number, chunk: number, bytes: Uint8Array): void;
   /** Hash of what was staged, "" if it is not whole or cannot differ. */
   readonly stagedHash: string;
-  /** Makes t+1 current. Returns the hash of what was staged, "" if it is not whole or cannot differ. */
-  commit(step: number): string;
+  /** Makes t+1 current. Returns the hash of what was staged, "" if it is not whole; undefined if it cannot differ. */
+  commit(step: number): string | undefined;
   /** The step was left out: the same parameters now count as those of `step`. */
   skip(step: number): void;
   /** Forgets what was staged. */

@@ -4,8 +4,8 @@ import type { Arena } from "@tutti/core/memory";
 import type { ParameterBuffer, Parameters } from "./parameters.ts";
 
 /**
- * The parameters of a worker that lives in the coordinator's own process and arena: what it is sent are views of the
- * coordinator's two generations, so nothing is copied, and nothing can differ that a hash would find. The coordinator
+ * The parameters of a worker that sees the coordinator's memory, in the same process or in another of the same machine: what it
+ * is sent are views of the coordinator's two generations, so nothing is copied, and nothing can differ that a hash would find. The coordinator
  * writes t+1 while leases of t are computed, and t+2 over t once t+1 is committed, as it would on the wire.
  */
 export class SharedParameters implements Parameters {
@@ -75,11 +75,12 @@ export class SharedParameters implements Parameters {
   }
 
   /** The coordinator commits when its memory, which is this, holds t+1. */
-  commit(step: number): string {
+  commit(step: number): string | undefined {
     const staged = this.#staged;
     this.#staged = undefined;
-    if (staged?.step === step) this.#current = { ...staged, version: this.#nextVersion++ };
-    return "";
+    if (staged?.step !== step) return "";
+    this.#current = { ...staged, version: this.#nextVersion++ };
+    return undefined;
   }
 
   skip(step: number): void {
@@ -93,6 +94,7 @@ export class SharedParameters implements Parameters {
 
   /** Address of the generation that a chunk is a view of. */
   #start(chunk: number, bytes: Uint8Array): number {
+    if (!this.#arena.owns(bytes)) throw new TuttiError("PROTOCOL", "parameters that are not in shared memory");
     return bytes.byteOffset - chunk * this.#floats.chunk * 4;
   }
 }

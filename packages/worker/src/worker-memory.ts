@@ -1,3 +1,4 @@
+import type { NodeResult } from "@tutti/core/engine";
 import { Reduction, type SumsShape } from "@tutti/core/exchange";
 import type { ComputeMemory, Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
@@ -5,6 +6,13 @@ import { BatchStore } from "./batch-store.ts";
 import { ParameterStore } from "./parameter-store.ts";
 import type { Parameters } from "./parameters.ts";
 import { SharedParameters } from "./shared-parameters.ts";
+
+/** A result that was computed from the parameters of `step`, for a round. */
+interface Loan {
+  readonly round: number;
+  readonly step: number;
+  readonly result: NodeResult;
+}
 
 /** What a worker process keeps while it leaves and joins again, so that coming back allocates nothing. */
 export class WorkerMemory {
@@ -14,12 +22,11 @@ export class WorkerMemory {
   readonly #blocks = new Map<string, number>();
   readonly #reductions = new Map<string, Reduction>();
   readonly #stores = new Map<string, Parameters>();
-  /** The arena is the coordinator's: sums are left where they are until their step is over, parameters are not copied. */
-  readonly isShared: boolean;
+  /** Results that the coordinator reads where they are. They outlast a membership, as their round may. */
+  #lent: Loan[] = [];
 
-  constructor({ arena, kernels }: ComputeMemory, isShared = false) {
+  constructor({ arena, kernels }: ComputeMemory) {
     this.arena = arena;
-    this.isShared = isShared;
     this.kernels = kernels;
     this.batches = new BatchStore(arena);
   }
@@ -39,13 +46,34 @@ export class WorkerMemory {
     return reduction;
   }
 
-  parameters(totalFloats: number, updatedFloats: number, chunkFloats: number): Parameters {
-    const key = `${totalFloats}/${updatedFloats}/${chunkFloats}`;
+  /** @param areShared they are the coordinator's own, and seen where they are. */
+  parameters(totalFloats: number, updatedFloats: number, chunkFloats: number, areShared: boolean): Parameters {
+    const key = `${totalFloats}/${updatedFloats}/${chunkFloats}/${areShared}`;
     const floats = { total: totalFloats, updated: updatedFloats, chunk: chunkFloats };
-    const Store = this.isShared ? SharedParameters : ParameterStore;
+    const Store = areShared ? SharedParameters : ParameterStore;
     const store = this.#stores.get(key) ?? new Store(this.arena, this.kernels, floats);
     this.#stores.set(key, store);
     store.abort();
     return store;
+  }
+
+  /** Keeps a result as it is until its round is over. */
+  lend(loan: Loan): void {
+    this.#lent.push(loan);
+  }
+
+  /** The round is over. */
+  takeBack(round: number): void {
+    this.#takeBack((loan) => loan.round === round);
+  }
+
+  /** The step is current: whatever was lent for those before it is not read any more, also where nobody has said that its round is over. */
+  takeBackBefore(step: number): void {
+    this.#takeBack((loan) => loan.step < step);
+  }
+
+  #takeBack(isOver: (loan: Loan) => boolean): void {
+    for (const loan of this.#lent) if (isOver(loan)) loan.result.release();
+    this.#lent = this.#lent.filter((loan) => !isOver(loan));
   }
 }

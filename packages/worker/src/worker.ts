@@ -88,8 +88,6 @@ export class Worker {
   readonly #canaries: { program: string; address: number }[] = [];
   readonly #computing = new Map<Computation, Promise<void>>();
   readonly #endingRounds = new Set<number>();
-  /** Results that the coordinator reads where they are, by round. */
-  readonly #lent = new Map<number, NodeResult[]>();
   readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
   #loading: Promise<void> = Promise.resolve();
   /** Loads the programs and computes the canary: may take a lane for ever, as leases may. */
@@ -159,6 +157,7 @@ export class Worker {
       case "parameters":
         // Whatever still computes reads what is overwritten now; its leases were dealt to others.
         this.#differs = false;
+        this.#parts.memory.takeBackBefore(message.step);
         if (message.chunk === 0) this.#mesh?.restart();
         if (message.chunk === 0) for (const computation of this.#computing.keys()) computation.isVoid = true;
         this.#store.receive(message.step, message.chunk, payload ?? new Uint8Array(0));
@@ -206,6 +205,7 @@ export class Worker {
         return;
       case "skip":
         this.#store.skip(message.step);
+        this.#parts.memory.takeBackBefore(message.step);
         this.#mesh?.skipped(message.step);
         this.#releaseRound(message.round);
         return;
@@ -224,11 +224,12 @@ export class Worker {
   }
 
   #join(welcome: Welcome): void {
-    const { memory, clock } = this.#parts;
+    const { memory, clock, connection } = this.#parts;
     this.#welcome = welcome;
     this.#spans = welcome.trace === true ? new WorkSpans(clock) : undefined;
     this.#packing = new SumsPacking(welcome.rounding, memory);
-    this.#parameters = memory.parameters(welcome.parameterFloats, welcome.updatedFloats, welcome.chunkFloats);
+    const { parameterFloats, updatedFloats, chunkFloats } = welcome;
+    this.#parameters = memory.parameters(parameterFloats, updatedFloats, chunkFloats, connection.sharesMemory);
     if (welcome.mesh !== undefined) this.#joinMesh(welcome, this.#parameters);
     this.#beat(welcome);
   }
@@ -410,8 +411,8 @@ export class Worker {
       result.release();
       return;
     }
-    const { isShared } = this.#parts.memory;
-    if (isShared) this.#lend(position.round, result);
+    const isLent = connection.sharesMemory;
+    if (isLent) this.#parts.memory.lend({ round: position.round, step: position.step, result });
     connection.send({ ...announcement, chunks }, collects);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const begin = chunk * chunkFloats;
@@ -419,18 +420,12 @@ export class Worker {
       const payload = this.#packing.packInPlace(position, result.sums, begin, end);
       const payloadBytes = payload.byteLength;
       const flushed = (): void => {
-        if (!isShared) result.release();
+        if (!isLent) result.release();
         uploadSpan?.();
       };
       const onFlushed = chunk === chunks - 1 ? flushed : undefined;
       connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
     }
-  }
-
-  #lend(round: number, result: NodeResult): void {
-    const lent = this.#lent.get(round);
-    if (lent === undefined) this.#lent.set(round, [result]);
-    else lent.push(result);
   }
 
   /** A copy of the shards' per-sample outputs, one block after the other; empty for programs without any. */
@@ -463,8 +458,10 @@ export class Worker {
   #commit(message: MessageOf<ToWorker, "commit">): void {
     const hash = this.#store.commit(message.step);
     this.#stagedSpan?.();
+    this.#parts.memory.takeBackBefore(message.step);
     this.#mesh?.ended(message.round, message.step, hash === message.hash);
     this.#releaseRound(message.round);
+    if (hash === undefined) return; // there is no other copy
     if (hash === message.hash) return;
     this.#differs = true;
     this.#parts.log(`step ${message.step}: this worker's parameters differ from the coordinator's`);
@@ -486,8 +483,7 @@ export class Worker {
     }
     this.#endingRounds.delete(round);
     this.#batches.release(round);
-    for (const result of this.#lent.get(round) ?? []) result.release();
-    this.#lent.delete(round);
+    this.#parts.memory.takeBack(round);
   }
 
   #giveUp(error: unknown): void {

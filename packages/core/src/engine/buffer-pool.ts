@@ -14,8 +14,17 @@ export class BufferPool {
    * mixed: the zeros between the tensors of a layout stay zero only as long as no other layout is written there.
    */
   take(bytes: number, purpose: string): Block {
+    return this.#take(bytes, purpose, () => this.#arena.allocate(bytes));
+  }
+
+  /** As `take`, of memory that other processes may see. A purpose has either these blocks or the others. */
+  takeShared(bytes: number, purpose: string): Block {
+    return this.#take(bytes, purpose, () => this.#arena.allocateShared(bytes));
+  }
+
+  #take(bytes: number, purpose: string, allocate: () => number): Block {
     const key = `${purpose}/${alignUp(bytes)}`;
-    return { key, address: this.#free.get(key)?.pop() ?? this.#arena.allocate(bytes) };
+    return { key, address: this.#free.get(key)?.pop() ?? allocate() };
   }
 
   giveBack(blocks: readonly Block[]): void {

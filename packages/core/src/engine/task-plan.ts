@@ -163,7 +163,7 @@ export class TaskPlan {
   }
 
   #takeSums(): Block {
-    return this.#pool.take(4 * this.#first.sumsFloats, this.#first.layout);
+    return this.#pool.takeShared(4 * this.#first.sumsFloats, this.#first.layout);
   }
 
   /** One block for all shards of a piece, one after the other. */

@@ -39,7 +39,7 @@ export class Generations {
     this.#step = at.step;
     this.#updates = at.updates;
     const make = (): Generation => ({
-      parameters: arena.allocate(floats.total * 4),
+      parameters: arena.allocateShared(floats.total * 4),
       slots: optimizer.slots.map(() => arena.allocate(floats.trainable * 4)),
     });
     this.#pair = [make(), make()];

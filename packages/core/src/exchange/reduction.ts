@@ -9,8 +9,8 @@ interface Vertex {
   readonly parent: Vertex | undefined;
   left: Vertex | undefined;
   right: Vertex | undefined;
-  /** Where its sums are; a parent takes over its left child's buffer. 0 until they are lent. */
-  address: number;
+  /** Where its sums are: a buffer, or where the first chunk was lent; a parent takes over its left child's. Stays once it is known. */
+  address: number | undefined;
   readonly ready: Uint8Array; // by chunk
 }
 
@@ -28,8 +28,6 @@ export interface SumsShape {
   readonly rounding: GradientRounding | undefined;
   /** The run's. */
   readonly seed: number;
-  /** Chunks are views of this arena that stay until the step is over: used, and added to, where they are. False by default. */
-  readonly isLent?: boolean;
 }
 
 /**
@@ -44,12 +42,12 @@ export class Reduction {
   readonly #packing: SumsPacking;
   readonly #seed: number;
   readonly #sumsFloats: number;
-  readonly #isLent: boolean;
   readonly #buffers: { address: number; floats: number }[] = [];
   #leased = new Map<string, Vertex>();
   #root: Vertex | undefined;
   #window: ChunkRange;
   #missing = 0;
+  #usedBuffers = 0;
   #scratch: number | undefined;
   #step = 0;
   #onRootChunk: (chunk: number) => void = () => {};
@@ -61,7 +59,6 @@ export class Reduction {
     this.#packing = new SumsPacking(rounding, memory);
     this.#seed = seed;
     this.#sumsFloats = sumsFloats;
-    this.#isLent = (shape.isLent ?? false) && rounding === undefined;
     this.chunkFloats = chunkFloats;
     this.chunks = Math.ceil(sumsFloats / chunkFloats);
     this.#window = { first: 0, end: this.chunks };
@@ -75,7 +72,7 @@ export class Reduction {
   /** Address of the finished sums (of float 0, in the window or not); chunk c is final once `onRootChunk(c)` was called. */
   get sums(): number {
     if (this.#root === undefined) throw new TuttiError("INTERNAL", "no reduction is under way");
-    return this.#root.address;
+    return placeOf(this.#root);
   }
 
   get isComplete(): boolean {
@@ -85,6 +82,7 @@ export class Reduction {
   /**
    * Starts a step (t) whose tree over [0, shards) is leased as exactly these nodes.
    * @param window the chunks that are added up here, all by default: buffers are no longer than that.
+   * @param areLent sums will be lent: a buffer is taken when one is not; otherwise all are taken now, so that memory runs out here if it does.
    */
   begin(
     step: number,
@@ -92,6 +90,7 @@ export class Reduction {
     leased: readonly TreeNode[],
     onRootChunk: (chunk: number) => void,
     window: ChunkRange = { first: 0, end: this.chunks },
+    areLent = false,
   ): void {
     this.#step = step;
     this.#window = window;
@@ -99,7 +98,8 @@ export class Reduction {
     this.#leased = new Map();
     this.#onRootChunk = onRootChunk;
     this.#missing = window.end - window.first;
-    let buffers = 0;
+    this.#usedBuffers = 0;
+    this.#memory.arena.reclaimPages(); // of workers that are gone: what they lent is not used any more
     const build = (node: TreeNode, parent: Vertex | undefined): Vertex => {
       const key = nodeKey(node);
       const vertex: Vertex = {
@@ -108,18 +108,17 @@ export class Reduction {
         parent,
         left: undefined,
         right: undefined,
-        address: 0,
+        address: undefined,
         ready: new Uint8Array(this.chunks),
       };
       if (wanted.has(key)) {
-        if (!this.#isLent) vertex.address = this.#buffer(buffers++);
+        if (!areLent) vertex.address = this.#nextBuffer();
         this.#leased.set(key, vertex);
       } else {
         if (isLeaf(node)) throw new TuttiError("INTERNAL", `shard ${node.lo} is in no lease`);
         const [left, right] = children(node);
         vertex.left = build(left, vertex);
         vertex.right = build(right, vertex);
-        vertex.address = vertex.left.address;
       }
       return vertex;
     };
@@ -147,6 +146,7 @@ export class Reduction {
     const root = this.#root!;
     if (root.ready[chunk] === 1) return;
     const { begin, end } = this.range(chunk);
+    root.address ??= this.#nextBuffer();
     this.#packing.unpack(root.node, bytes, root.address, begin, end);
     root.ready[chunk] = 1;
     this.#finish(chunk);
@@ -156,7 +156,7 @@ export class Reduction {
   reducedBytes(chunk: number): Uint8Array {
     const { begin, end } = this.range(chunk);
     const root = this.#root!;
-    return this.#packing.packed(root.node, root.address, begin, end);
+    return this.#packing.packed(root.node, placeOf(root), begin, end);
   }
 
   /** Size of a chunk of the whole step's sums as it travels. */
@@ -165,20 +165,27 @@ export class Reduction {
   }
 
   /**
-   * Takes a chunk of a leased node's sums (`chunkBytes` of them, copied unless they are lent) and merges what has become complete. At most once
+   * Takes a chunk of a leased node's sums (`chunkBytes` of them) and merges what has become complete. At most once
    * per (node, chunk).
+   * @param isLent `bytes` are a view of this arena that stays until the step is over: used, and added to, where they are.
    * @returns the hash of the chunk's bytes, if it is wanted.
    */
-  deliver(node: TreeNode, chunk: number, bytes: Uint8Array, wantsHash = false): bigint | undefined {
+  deliver(
+    node: TreeNode,
+    chunk: number,
+    bytes: Uint8Array,
+    { wantsHash = false, isLent = false }: { readonly wantsHash?: boolean; readonly isLent?: boolean } = {},
+  ): bigint | undefined {
     const vertex = this.#vertex(node);
     if (vertex.ready[chunk] === 1)
       throw new TuttiError("INTERNAL", `chunk ${chunk} of node ${vertex.key} was merged already`);
     const { begin, end } = this.range(chunk);
-    if (this.#isLent && vertex.address === 0) vertex.address = bytes.byteOffset - begin * 4;
-    if (!this.#isLent || vertex.address + begin * 4 !== bytes.byteOffset)
+    const hash = wantsHash ? this.hash(bytes) : undefined;
+    const isUsable = isLent && !isRounded(this.#rounding, node);
+    vertex.address ??= isUsable ? bytes.byteOffset - begin * 4 : this.#nextBuffer();
+    if (!isUsable || vertex.address + begin * 4 !== bytes.byteOffset)
       this.#packing.unpack(node, bytes, vertex.address, begin, end);
     vertex.ready[chunk] = 1;
-    const hash = wantsHash ? this.hash(bytes) : undefined;
     this.#merge(vertex, chunk);
     return hash;
   }
@@ -199,9 +206,10 @@ export class Reduction {
       const left = parent.left!;
       const right = parent.right!;
       if (left.ready[chunk] !== 1 || right.ready[chunk] !== 1) return;
-      parent.address = left.address;
-      kernels.add(parent.address + begin * 4, left.address + begin * 4, right.address + begin * 4, end - begin);
-      this.#round(parent, begin, end);
+      const from = placeOf(left);
+      parent.address ??= from;
+      kernels.add(parent.address + begin * 4, from + begin * 4, placeOf(right) + begin * 4, end - begin);
+      this.#round(parent.node, parent.address, begin, end);
       parent.ready[chunk] = 1;
       vertex = parent;
     }
@@ -213,7 +221,7 @@ export class Reduction {
     this.#onRootChunk(chunk);
   }
 
-  #round({ node, address }: Vertex, begin: number, end: number): void {
+  #round(node: TreeNode, address: number, begin: number, end: number): void {
     if (!isRounded(this.#rounding, node)) return;
     const place = { seed: this.#seed, step: this.#step, node };
     roundSums(this.#memory.kernels, this.#rounding, place, address, begin, end);
@@ -226,7 +234,8 @@ export class Reduction {
   }
 
   /** Where float 0 would be: only the window is there. */
-  #buffer(index: number): number {
+  #nextBuffer(): number {
+    const index = this.#usedBuffers++;
     const { first, end } = this.#window;
     const firstFloat = first * this.chunkFloats;
     const floats = Math.max(0, Math.min(end * this.chunkFloats, this.#sumsFloats) - firstFloat);
@@ -237,4 +246,10 @@ export class Reduction {
     }
     return buffer.address - firstFloat * 4;
   }
+}
+
+/** Where the vertex's sums are, once some of them have come. */
+function placeOf({ key, address }: Vertex): number {
+  if (address === undefined) throw new TuttiError("INTERNAL", `no sums of node ${key} have come`);
+  return address;
 }

@@ -12,6 +12,7 @@ import { combineChunkHashes, type Generation } from "./generations.ts";
 export class StepUpdate {
   readonly #parts: StepUpdateParts;
   readonly #hashes: BigUint64Array;
+  readonly #isHashed: Uint8Array;
   readonly #blockSquares: Float64Array;
   readonly #updated: Uint8Array;
   readonly #reduced: Uint8Array;
@@ -25,6 +26,7 @@ export class StepUpdate {
     this.#parts = parts;
     const chunks = this.#chunks;
     this.#hashes = new BigUint64Array(chunks);
+    this.#isHashed = new Uint8Array(chunks);
     this.#updated = new Uint8Array(chunks);
     this.#reduced = new Uint8Array(chunks);
     this.#missingStatistics = chunks - this.#firstBufferChunk;
@@ -54,7 +56,7 @@ export class StepUpdate {
    * Throws NON_FINITE, before anything was committed, naming the parameter.
    */
   finish(): { gradientNorm: number; hash: string } {
-    const { kernels, arena, optimizer, hashScratch, hashesChunks } = this.#parts;
+    const { kernels, arena, optimizer, hashScratch, needsHash } = this.#parts;
     const divisor = this.#divisor!;
     let squares = 0;
     for (const block of this.#blockSquares) squares += block;
@@ -65,8 +67,9 @@ export class StepUpdate {
       const clipScale = optimizer.clipScale(gradientNorm);
       for (let chunk = 0; chunk < this.#chunks; chunk++) this.#update(chunk, divisor, clipScale);
     }
-    const hash = hashesChunks ? combineChunkHashes(kernels, arena, hashScratch, this.#hashes) : "";
-    return { gradientNorm, hash };
+    if (!needsHash()) return { gradientNorm, hash: "" };
+    for (const [chunk, isHashed] of this.#isHashed.entries()) if (isHashed === 0) this.#hash(chunk); // it was not needed then
+    return { gradientNorm, hash: combineChunkHashes(kernels, arena, hashScratch, this.#hashes) };
   }
 
   get #chunks(): number {
@@ -129,13 +132,25 @@ export class StepUpdate {
   }
 
   #finishChunk(chunk: number): void {
-    const { kernels, reduction, generations, hashesChunks, send } = this.#parts;
+    const { needsHash, send } = this.#parts;
+    if (needsHash()) this.#hash(chunk);
+    this.#updated[chunk] = 1;
+    const { address, bytes } = this.#nextChunk(chunk);
+    send(chunk, address, bytes);
+  }
+
+  #hash(chunk: number): void {
+    const { address, bytes } = this.#nextChunk(chunk);
+    this.#hashes[chunk] = this.#parts.kernels.hash64(address, bytes, 0n);
+    this.#isHashed[chunk] = 1;
+  }
+
+  /** Where a chunk of t+1 is. */
+  #nextChunk(chunk: number): { readonly address: number; readonly bytes: number } {
+    const { reduction, generations } = this.#parts;
     const begin = chunk * reduction.chunkFloats;
     const bytes = (Math.min(generations.updatedFloats, begin + reduction.chunkFloats) - begin) * 4;
-    const address = generations.next.parameters + begin * 4;
-    if (hashesChunks) this.#hashes[chunk] = kernels.hash64(address, bytes, 0n);
-    this.#updated[chunk] = 1;
-    send(chunk, address, bytes);
+    return { address: generations.next.parameters + begin * 4, bytes };
   }
 
   #nonFiniteBuffer(name: string): TuttiError {
@@ -196,7 +211,7 @@ export interface StepUpdateParts {
   /** Samples of the global batch. */
   readonly samples: number;
   /** Whether there is another copy of t+1 that its hash could find to differ. */
-  readonly hashesChunks: boolean;
+  readonly needsHash: () => boolean;
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   /** Called with each final chunk of t+1: an address in the arena and its bytes. */

@@ -1,13 +1,16 @@
 import type { Connection, ConnectionHandlers } from "./connection.ts";
 import type { Message, ToCoordinator, ToWorker } from "./messages.ts";
 
-/** The two ends of a connection within one process. Messages arrive in order, never within `send`. */
-export function connectionPair(): {
+/**
+ * The two ends of a connection within one process. Messages arrive in order, never within `send`.
+ * @param sharesMemory both ends use one arena.
+ */
+export function connectionPair(sharesMemory = false): {
   coordinatorEnd: Connection<ToWorker, ToCoordinator>;
   workerEnd: Connection<ToCoordinator, ToWorker>;
 } {
-  const coordinatorEnd = new LocalEnd<ToWorker, ToCoordinator>();
-  const workerEnd = new LocalEnd<ToCoordinator, ToWorker>();
+  const coordinatorEnd = new LocalEnd<ToWorker, ToCoordinator>(sharesMemory);
+  const workerEnd = new LocalEnd<ToCoordinator, ToWorker>(sharesMemory);
   coordinatorEnd.peer = workerEnd;
   workerEnd.peer = coordinatorEnd;
   return { coordinatorEnd, workerEnd };
@@ -26,8 +29,13 @@ class LocalEnd<Out extends Message, In extends Message> implements Connection<Ou
   #inbox: Parcel<In>[] = [];
   #scheduled = false;
 
+  readonly sharesMemory: boolean;
   readonly bufferedBytes = 0;
   arrivedBytes = 0;
+
+  constructor(sharesMemory: boolean) {
+    this.sharesMemory = sharesMemory;
+  }
 
   listen(handlers: ConnectionHandlers<In>): void {
     this.#handlers = handlers;

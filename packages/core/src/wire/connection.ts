@@ -18,6 +18,11 @@ export interface Connection<Out extends Message, In extends Message> {
   send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void;
   /** Bytes queued and not yet handed to the system. */
   readonly bufferedBytes: number;
+  /**
+   * The other end reads what lies in shared memory where it is, instead of a copy: such a payload must stay as it is until
+   * the round that it belongs to is over, not only until `onFlushed`.
+   */
+  readonly sharesMemory: boolean;
   /** Grows whenever something arrives, also by parts of a message: bytes, or messages within one process. */
   readonly arrivedBytes: number;
   /** Called once; what has happened until then is told now. The payload is only valid during the call. */
@@ -34,15 +39,20 @@ export interface ConnectionHandlers<In extends Message> {
   closed(reason: string, error?: TuttiError): void;
 }
 
+/** @param place of data that the other end has named instead of sending it: a view of this end's memory. */
+export type OnMessage = (data: Buffer, isBinary: boolean, place?: string) => void;
+
 /** What a `ws` WebSocket offers of itself; structural, so that core has no sockets. */
 export interface MessageSocket {
   readonly bufferedAmount: number;
+  /** How `send` names these bytes to the other end, which sees them where they are; undefined if it sends them. */
+  placeOf?(data: Uint8Array): string | undefined;
   send(data: Uint8Array, options: { binary: boolean; compress: boolean }, callback?: (error?: Error) => void): void;
   close(code: number, reason: string): void;
   terminate(): void;
   pong(data: Buffer): void;
   on(event: "ping", listener: (data: Buffer) => void): unknown;
-  on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
+  on(event: "message", listener: OnMessage): unknown;
   on(event: "close", listener: (code: number, reason: Buffer) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
 }
@@ -68,6 +78,8 @@ export interface FramedConnectionParts {
   readonly clock?: Clock;
   /** Bytes read from the socket below; without it only whole frames count as arrived. */
   readonly bytesRead?: () => number;
+  /** Both ends name payloads in shared memory instead of sending them. False by default. */
+  readonly sharesMemory?: boolean;
 }
 
 /**
@@ -77,6 +89,7 @@ export interface FramedConnectionParts {
  * answer pings by itself.
  */
 export class FramedConnection<Out extends Message, In extends Message> implements Connection<Out, In> {
+  readonly sharesMemory: boolean;
   readonly #socket: MessageSocket;
   readonly #codec: Codec<Out, In>;
   readonly #rules: PeerRules<Out, In>;
@@ -102,14 +115,15 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     rules: PeerRules<Out, In>,
     parts: FramedConnectionParts = {},
   ) {
-    const { clock = systemClock(), bytesRead = () => this.#frameBytes } = parts;
+    const { clock = systemClock(), bytesRead = () => this.#frameBytes, sharesMemory = false } = parts;
+    this.sharesMemory = sharesMemory;
     this.#socket = socket;
     this.#codec = codec;
     this.#rules = rules;
     this.#clock = clock;
     this.#bytesRead = bytesRead;
     this.#pings = new RateLimit(100, 1, () => clock.now());
-    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    socket.on("message", (data, isBinary, place) => this.#receive(data, isBinary, place));
     socket.on("ping", (data) => this.#pong(data));
     socket.on("error", (error) => {
       const isProtocol = "code" in error && String(error.code).startsWith("WS_ERR_");
@@ -155,8 +169,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     if (this.#state !== "open") return;
     const binary = { binary: true, compress: false };
     const last = payload === undefined || payload.byteLength === 0;
+    const place = last ? undefined : this.#socket.placeOf?.(payload);
     const isSummed = !last && !isCheckedLater(message);
-    const header = this.#sent.seal(this.#codec.encode(message), isSummed ? payload : undefined);
+    const summed = place === undefined ? (isSummed ? payload : undefined) : Buffer.from(place, "latin1");
+    const header = this.#sent.seal(this.#codec.encode(message), summed);
     if (header.byteLength > maxFrameBytes) {
       throw new TuttiError(
         "PROTOCOL",
@@ -166,6 +182,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     this.#rules.sent(message);
     this.#socket.send(header, binary, last ? onFlushed : undefined);
     if (last) return;
+    if (place !== undefined) {
+      this.#socket.send(payload, binary, onFlushed);
+      return;
+    }
     for (let at = 0; at < payload.byteLength; at += frameBytes) {
       const frame = payload.subarray(at, at + frameBytes);
       const isLast = at + frameBytes >= payload.byteLength;
@@ -187,12 +207,13 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     this.#cut(closeCodes.dropped, reason);
   }
 
-  #receive(data: Buffer, isBinary: boolean): void {
+  #receive(data: Buffer, isBinary: boolean, place: string | undefined): void {
     this.#frameBytes += data.byteLength;
     if (this.#state !== "open") return;
     try {
       if (!isBinary) throw new TuttiError("PROTOCOL", "a text frame: expected binary frames only");
-      if (this.#pending === undefined) this.#receiveHeader(data);
+      if (place !== undefined) this.#receivePlace(data, place);
+      else if (this.#pending === undefined) this.#receiveHeader(data);
       else this.#receivePayload(this.#pending, data);
     } catch (error) {
       this.#fail(error);
@@ -213,6 +234,16 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
     if (bytes === 0) this.#deliver(message, undefined);
     else this.#pending = { message, bytes, checksum: payloadChecksum, assembled: undefined, received: 0 };
+  }
+
+  /** A payload that was not sent but named: whole, and as it is at the other end; what could be damaged is its name. */
+  #receivePlace(data: Buffer, place: string): void {
+    const pending = this.#pending;
+    if (pending === undefined || pending.received > 0 || data.byteLength !== pending.bytes)
+      throw new TuttiError("PROTOCOL", `${data.byteLength} bytes of shared memory that no header announced`);
+    this.#pending = undefined;
+    checkPayload(pending.message.type, Buffer.from(place, "latin1"), pending.checksum);
+    this.#deliver(pending.message, data);
   }
 
   #receivePayload(pending: PendingPayload<In>, data: Buffer): void {

@@ -7,5 +7,6 @@ export * from "./connection-pair.ts";
 export * from "./messages.ts";
 export * from "./peer-rules.ts";
 export { printable } from "./printable.ts";
+export { SharedBlocks } from "./shared-blocks.ts";
 export { SharedFile, type SharedFileEnd, sharedFileHeader } from "./shared-file.ts";
 export * from "./silence.ts";

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, openSync, readSync, statfsSync, unlinkSync, writeSync } from "node:fs";
-import type { MessageSocket } from "./connection.ts";
+import type { MessageSocket, OnMessage } from "./connection.ts";
+import { RelayedSocket } from "./relayed-socket.ts";
+import type { SharedBlocks } from "./shared-blocks.ts";
 
-/** HTTP header in which a worker names the file that it shares with the coordinator's process. */
+/** HTTP header in which a worker names the file that it shares with the coordinator's process: "NAME", or "NAME blocks". */
 export const sharedFileHeader = "x-tutti-shared-file";
 
 /** Files here live in memory. */
@@ -26,37 +28,54 @@ export class SharedFile {
   /** To be handed to the child. */
   readonly descriptor: number;
   readonly #end: SharedFileEnd;
+  readonly #blocks: SharedBlocks | undefined;
   #socket: SharedFileSocket | undefined;
 
-  constructor(descriptor: number, end: SharedFileEnd) {
+  /** @param blocks what both processes see where it is, beside the file. */
+  constructor(descriptor: number, end: SharedFileEnd, blocks?: SharedBlocks) {
     this.descriptor = descriptor;
     this.#end = end;
+    this.#blocks = blocks;
   }
 
   /** The parent's end of a new file; undefined where the machine has no memory for one (such as anywhere but on Linux). */
-  static create(): SharedFile | undefined {
+  static create(blocks?: SharedBlocks): SharedFile | undefined {
     try {
       const { bavail, bsize } = statfsSync(folder);
       if (bavail * bsize < 8 * capacityBytes) return undefined;
       const path = `${folder}/tutti-${randomUUID()}`;
       const descriptor = openSync(path, "wx+", 0o600);
       unlinkSync(path);
-      return new SharedFile(descriptor, "parent");
+      return new SharedFile(descriptor, "parent", blocks);
     } catch {
       return undefined;
     }
   }
 
-  /** A connection's socket, sped up. The one before, if there was one, uses the file no more. */
-  wrap(socket: MessageSocket): MessageSocket {
+  /** Both processes see parts of each other's arenas, beside the file. */
+  get sharesBlocks(): boolean {
+    return this.#blocks !== undefined;
+  }
+
+  /** This end's name in `sharedFileHeader`. */
+  header(name: string): string {
+    return this.#blocks === undefined ? name : `${name} blocks`;
+  }
+
+  /**
+   * A connection's socket, sped up. The one before, if there was one, uses the file no more.
+   * @param withBlocks the other end sees this end's blocks, too.
+   */
+  wrap(socket: MessageSocket, withBlocks = true): MessageSocket {
     this.#socket?.detach();
-    this.#socket = new SharedFileSocket(socket, this.descriptor, this.#end);
+    this.#socket = new SharedFileSocket(socket, this.descriptor, this.#end, withBlocks ? this.#blocks : undefined);
     return this.#socket;
   }
 
-  /** Closes this end's descriptor. */
+  /** Closes this end's descriptors. */
   close(): void {
     this.#socket?.detach();
+    this.#blocks?.close();
     closeSync(this.descriptor);
   }
 }
@@ -64,10 +83,11 @@ export class SharedFile {
 /**
  * Binary frames as they are, but for large ones: a text frame "at POSITION BYTES" stands for one in the file, and "read
  * POSITION" says up to where the other end has read. Positions count all bytes ever written; the file holds the last of them.
+ * "in …" stands for bytes that the other end sees where they are (`SharedBlocks`).
  */
-class SharedFileSocket implements MessageSocket {
-  readonly #socket: MessageSocket;
+class SharedFileSocket extends RelayedSocket {
   readonly #descriptor: number;
+  readonly #blocks: SharedBlocks | undefined;
   readonly #writeOffset: number;
   readonly #readOffset: number;
   /** Handed over with each frame; only valid during the call. */
@@ -78,55 +98,44 @@ class SharedFileSocket implements MessageSocket {
   #read = 0;
   #told = 0;
 
-  constructor(socket: MessageSocket, descriptor: number, end: SharedFileEnd) {
-    this.#socket = socket;
+  constructor(socket: MessageSocket, descriptor: number, end: SharedFileEnd, blocks: SharedBlocks | undefined) {
+    super(socket);
     this.#descriptor = descriptor;
+    this.#blocks = blocks;
     this.#writeOffset = end === "parent" ? 0 : capacityBytes;
     this.#readOffset = end === "parent" ? capacityBytes : 0;
-  }
-
-  get bufferedAmount(): number {
-    return this.#socket.bufferedAmount;
   }
 
   /** The file belongs to another connection now: this one is over. */
   detach(): void {
     if (!this.#isUsable) return;
     this.#isUsable = false;
-    this.#socket.terminate();
+    this.socket.terminate();
   }
 
-  send(data: Uint8Array, options: { binary: boolean; compress: boolean }, callback?: (error?: Error) => void): void {
-    const position = data.byteLength < leastBytes ? undefined : this.#write(data);
-    if (position === undefined) {
-      this.#socket.send(data, options, callback);
+  override placeOf(data: Uint8Array): string | undefined {
+    return this.#isUsable ? this.#blocks?.placeOf(data) : undefined;
+  }
+
+  override send(
+    data: Uint8Array,
+    options: { binary: boolean; compress: boolean },
+    callback?: (error?: Error) => void,
+  ): void {
+    const place = this.placeOf(data);
+    if (place !== undefined) {
+      this.#tell(place, callback);
       return;
     }
-    this.#tell(`at ${position} ${data.byteLength}`, callback);
+    const position = data.byteLength < leastBytes ? undefined : this.#write(data);
+    if (position === undefined) super.send(data, options, callback);
+    else this.#tell(`at ${position} ${data.byteLength}`, callback);
   }
 
-  close(code: number, reason: string): void {
-    this.#socket.close(code, reason);
-  }
-
-  terminate(): void {
-    this.#socket.terminate();
-  }
-
-  pong(data: Buffer): void {
-    this.#socket.pong(data);
-  }
-
-  on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
-  on(event: "ping", listener: (data: Buffer) => void): unknown;
-  on(event: "close", listener: (code: number, reason: Buffer) => void): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  on(event: "message" | "ping" | "close" | "error", listener: (...args: never[]) => void): unknown {
-    if (event !== "message") return this.#socket.on(event as "ping", listener as (data: Buffer) => void);
-    const receive = listener as (data: Buffer, isBinary: boolean) => void;
-    return this.#socket.on("message", (data, isBinary) => {
-      if (isBinary) receive(data, true);
-      else this.#receive(data.toString("latin1"), receive);
+  protected override listen(listener: OnMessage): unknown {
+    return this.socket.on("message", (data, isBinary) => {
+      if (isBinary) listener(data, true);
+      else this.#receive(data.toString("latin1"), listener);
     });
   }
 
@@ -146,7 +155,12 @@ class SharedFileSocket implements MessageSocket {
     return position;
   }
 
-  #receive(text: string, receive: (data: Buffer, isBinary: boolean) => void): void {
+  #receive(text: string, receive: OnMessage): void {
+    const shared = this.#isUsable && text.startsWith("in ") ? this.#blocks?.at(text) : undefined;
+    if (shared !== undefined) {
+      receive(shared, true, text);
+      return;
+    }
     const [, word, first, second] = /^(at|read) (\d{1,15})(?: (\d{1,15}))?$/.exec(text) ?? [];
     const [position, bytes] = [Number(first), Number(second)];
     if (word === "read" && position >= this.#readByPeer && position <= this.#written) {
@@ -169,6 +183,6 @@ class SharedFileSocket implements MessageSocket {
   }
 
   #tell(text: string, callback?: (error?: Error) => void): void {
-    this.#socket.send(Buffer.from(text, "latin1"), { binary: false, compress: false }, callback);
+    super.send(Buffer.from(text, "latin1"), { binary: false, compress: false }, callback);
   }
 }

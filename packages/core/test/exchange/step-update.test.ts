@@ -56,7 +56,7 @@ function step(chunkFloats: number, order: readonly number[], divisorAfter: numbe
     layout: trained,
     plateau: initialPlateau,
     normBlockFloats: 16,
-    hashesChunks: true,
+    needsHash: () => true,
     hashScratch: arena.allocate(8 * reduction.chunks),
     send: (chunk, address, bytes) => sent.push({ chunk, bytes: arena.bytes(address, bytes).slice() }),
   });

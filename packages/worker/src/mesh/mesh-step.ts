@@ -90,7 +90,7 @@ export class MeshStep {
       normBlockFloats: replica.normBlockFloats,
       statistics: replica.statistics,
       samples: exchange.samples,
-      hashesChunks: false, // they are hashed where they are staged
+      needsHash: () => false, // they are hashed where they are staged
       hashScratch: 0,
       send: (chunk, address, bytes) => stage(exchange.step + 1, chunk, memory.arena.bytes(address, bytes)),
     });
