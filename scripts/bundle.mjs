@@ -23,7 +23,7 @@ const entries = {
 };
 
 /** Stays outside: native code, or files that it finds beside its own. All must be dependencies of packages/tutti. */
-export const external = ["jiti", "onnxruntime-node", "onnxruntime-web", "sharp"];
+export const external = ["jiti", "koffi", "onnxruntime-node", "onnxruntime-web", "sharp"];
 
 /** Packages that packages ask for in vain if they are not there: quicker forms of what they can do themselves. */
 const optional = ["@napi-rs/nice", "bufferutil", "msgpackr-extract", "utf-8-validate"];
