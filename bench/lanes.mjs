@@ -1,105 +1,114 @@
-// What a lane costs and gives: microseconds to dispatch a node to a lane, and milliseconds for the gradients of one step.
-// node bench/lanes.mjs [--seconds 3] (after the build); one JSON object per line.
-import { parseArgs } from "node:util";
-import { data, openBatches } from "../packages/core/dist/data/index.js";
-import { engineInfo, inlineLane, openLanes } from "../packages/core/dist/engine/index.js";
-import { Arena } from "../packages/core/dist/memory/index.js";
-import { nn } from "../packages/core/dist/nn/index.js";
-import { optim } from "../packages/core/dist/optim/index.js";
-import { compileRun, defineRun } from "../packages/core/dist/run/index.js";
+// What limits a step? Each part of it by itself, then the whole, in one process; and where the memory of a run with workers is.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Contestant } from "./harness/contestant.mjs";
+import { pssByKind } from "./harness/processes.mjs";
+import { figure } from "./harness/report.mjs";
+import { median, repetitionsFor } from "./harness/rounds.mjs";
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "3" } } });
-const secondsEach = Number(values.seconds);
+const root = fileURLToPath(new URL("..", import.meta.url));
+const sides = join(root, "bench/sides");
 
-const linearModel = nn.linear(10, 1);
-const linear = {
-  name: "linear 10-1, batch 2x16",
-  batchSize: 32,
-  model: linearModel,
-  train: data.arrays({
-    x: { dtype: "float32", shape: [10], values: Float32Array.from({ length: 320 }, (_, i) => (i % 17) / 17) },
-    y: { dtype: "float32", shape: [1], values: Float32Array.from({ length: 32 }, (_, i) => (i % 5) / 5) },
-  }),
-  step: ({ x, y }) => ({ loss: nn.mse(linearModel(x), y) }),
-};
+const cases = [
+  { name: "linear", model: "linear", batch: 32, title: "linear 10-1, batch 32" },
+  { name: "mlp-128", model: "mlp", batch: 128, title: "MLP, batch 128" },
+  { name: "cnn", model: "cnn", batch: 64, title: "CNN, batch 64" },
+  { name: "gpt-128", model: "gpt128", batch: 16, title: "GPT d=128, batch 16" },
+];
 
-const mlpModel = nn.sequential({
-  fc1: nn.linear(784, 512),
-  act1: nn.relu(),
-  fc2: nn.linear(512, 512),
-  act2: nn.relu(),
-  fc3: nn.linear(512, 10),
-});
-const mlp = {
-  name: "MLP 784-512-512-10, batch 2x64",
-  batchSize: 128,
-  model: mlpModel,
-  train: data.arrays({
-    image: { dtype: "uint8", shape: [784], values: Uint8Array.from({ length: 128 * 784 }, (_, i) => (i * 31) % 256) },
-    label: { dtype: "int64", shape: [], values: BigInt64Array.from({ length: 128 }, (_, i) => BigInt(i % 10)) },
-  }),
-  step: ({ image, label }) => ({ loss: nn.crossEntropy(mlpModel(image.cast("float32").div(255)), label) }),
-};
-
-async function prepare({ model, train, step, batchSize }) {
-  const definition = defineRun({
-    data: { train },
-    model,
-    step,
-    batchSize,
-    shards: 2,
-    optimizer: optim.sgd({ lr: 0.1 }),
-  });
-  const dataset = await train.open({});
-  const run = compileRun(definition, { train: dataset });
-  const arena = new Arena();
-  const parameters = arena.allocate(4 * run.layout.totalFloats);
-  arena.floats(parameters, run.layout.totalFloats).set(run.initialParameters());
-  const [program] = run.training.programs.values();
-  const reader = openBatches(dataset, run.plan);
-  const shards = new Map();
-  for (const shard of [0, 1]) {
-    const { bytes } = await reader.readShard(0, shard);
-    const columns = arena.allocate(bytes.length);
-    arena.bytes(columns, bytes.length).set(bytes);
-    shards.set(shard, { programId: program.id, columns });
-  }
-  return { arena, program, parameters, shards };
+/** One line of output, parsed. */
+async function printed(nodePath, args) {
+  const child = spawn(nodePath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  for await (const line of createInterface({ input: child.stdout })) text = line;
+  return JSON.parse(text);
 }
 
-/** Median wall time of one node, in milliseconds; every call has a new generation, as every step of a run has. */
-async function medianMs(lanes, { program, parameters, shards }, node) {
-  await lanes.load(program);
-  const times = [];
-  const end = performance.now() + secondsEach * 1000;
-  for (let generation = 1; performance.now() < end; generation++) {
-    const start = performance.now();
-    const result = await lanes.compute({ node, shards, parameters, generation });
-    result.release();
-    times.push(performance.now() - start);
+async function stepMs(nodePath, { model, batch }, lanes, sliceMs, rounds) {
+  const options = JSON.stringify({ model, batch, workers: 0, lanes, shards: 2 });
+  const contestant = await Contestant.start(nodePath, [join(sides, "ours-steps.mjs"), options]);
+  try {
+    const steps = await repetitionsFor(sliceMs, async (n) => (await contestant.ask({ steps: n })).ms);
+    const found = [];
+    for (let round = 0; round < rounds; round++) found.push((await contestant.ask({ steps })).ms / steps);
+    return median(found);
+  } finally {
+    await contestant.end();
   }
-  await lanes.close();
-  times.sort((a, b) => a - b);
-  return times[Math.floor(times.length / 2)];
 }
 
-console.log(JSON.stringify({ type: "engine", ...(await engineInfo()) }));
-for (const model of [linear, mlp]) {
-  const prepared = await prepare(model);
-  const { arena } = prepared;
-  const both = { lo: 0, hi: 2 };
-  const one = { lo: 0, hi: 1 };
-  const inlineOneMs = await medianMs(await inlineLane({ arena }), prepared, one);
-  const laneOneMs = await medianMs(await openLanes({ arena, count: 1 }), prepared, one);
-  const figures = {
-    shardInlineMs: inlineOneMs,
-    shardOneLaneMs: laneOneMs,
-    // Of a model that computes longer, the difference would tell of garbage collection instead.
-    ...(model === linear ? { dispatchUs: (laneOneMs - inlineOneMs) * 1000 } : {}),
-    stepInlineMs: await medianMs(await inlineLane({ arena }), prepared, both),
-    stepOneLaneMs: await medianMs(await openLanes({ arena, count: 1 }), prepared, both),
-    stepTwoLanesMs: await medianMs(await openLanes({ arena, count: 2 }), prepared, both),
+/** After 100 steps of the MLP of bench/start.mjs on two worker processes. */
+async function memory(nodePath) {
+  const out = mkdtempSync(join(tmpdir(), "tutti-memory-"));
+  const run = join(sides, "start-run.ts");
+  const args = [join(root, "packages/tutti/bin/tutti.js"), "train", run, "--workers", "2", "--out", out, "--json"];
+  const child = spawn(nodePath, args, { stdio: ["ignore", "pipe", "ignore"] });
+  const closed = new Promise((resolve) => child.once("close", resolve));
+  try {
+    for await (const line of createInterface({ input: child.stdout }))
+      if (line.includes('"type":"step"') && JSON.parse(line).step >= 100) return pssByKind(child.pid);
+    throw new Error("tutti train ended before it had trained");
+  } finally {
+    child.kill("SIGINT");
+    await closed;
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+const columns = [
+  ["", "title"],
+  ["step, 2 lanes", "stepTwoLanesMs"],
+  ["step, 1 lane", "stepOneLaneMs"],
+  ["engine, a shard", "shardMs"],
+  ["both, 1 lane", "oneLaneMs"],
+  ["both, 2 lanes", "twoLanesMs"],
+  ["both, 2 threads", "twoThreadsMs"],
+  ["of it: outputs returned", "returnedMs"],
+  ["sums added", "addMs"],
+  ["norm", "normMs"],
+  ["update", "updateMs"],
+  ["rest of the step", "restMs"],
+];
+
+export async function measure({ rounds, sliceMs, only, nodes, log }) {
+  const nodePath = nodes.at(-1).path; // the one that is asked about, where there are two
+  const results = [];
+  for (const one of cases.filter(({ name }) => only.length === 0 || only.includes(name))) {
+    log(`lanes: ${one.name}`);
+    const { model, batch } = one;
+    const options = JSON.stringify({ model, batch, partMs: sliceMs });
+    const parts = await printed(nodePath, [join(sides, "ours-lanes.mjs"), options]);
+    const stepTwoLanesMs = await stepMs(nodePath, one, 2, sliceMs, rounds);
+    const stepOneLaneMs = await stepMs(nodePath, one, 1, sliceMs, rounds);
+    const restMs = stepTwoLanesMs - parts.twoLanesMs - parts.normMs - parts.updateMs;
+    results.push({ ...one, ...parts, stepTwoLanesMs, stepOneLaneMs, restMs });
+  }
+  const processes = only.length === 0 || only.includes("memory") ? await memory(nodePath) : [];
+  const kinds = [...new Set(processes.flatMap(({ kinds: found }) => Object.keys(found)))];
+  const memoryTable = {
+    title: "Memory of a run with two workers, PSS in MB by what is mapped",
+    columns: ["", ...processes.map((_, i) => (i === 0 ? "coordinator" : `worker ${i}`))],
+    rows: [
+      ...kinds.map((kind) => [kind, ...processes.map((process) => figure(process.kinds[kind] ?? 0))]),
+      ["all", ...processes.map(({ mb }) => figure(mb))],
+    ],
   };
-  const rounded = Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(3))]);
-  console.log(JSON.stringify({ type: "lanes", model: model.name, ...Object.fromEntries(rounded) }));
+  return {
+    results: [...results, ...processes],
+    tables: [
+      {
+        title: `What a step is made of, ms, Node ${nodes.at(-1).name}: 2 shards, each part by itself`,
+        columns: columns.map(([title]) => title),
+        rows: results.map((one) => columns.map(([, key]) => (key === "title" ? one.title : figure(one[key])))),
+        notes: [
+          "Both shards, and everything behind them, include adding the sums. The last column is step, 2 lanes, less both, norm and update.",
+        ],
+      },
+      ...(processes.length > 0 ? [memoryTable] : []),
+    ],
+  };
 }
