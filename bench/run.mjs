@@ -9,7 +9,7 @@ import { describeMachine, machineText } from "./harness/machine.mjs";
 import { markdownTable, replaceSection, textTable } from "./harness/report.mjs";
 
 /** Asked by name only: tables to work by, not to publish. */
-const more = ["ops", "nodes", "lanes", "parquet"];
+const more = ["ops", "nodes", "lanes", "parquet", "start-timeline"];
 const questions = ["steps", "exchange", "optimizer", "start", "tfjs", "loading", "limits"];
 const root = fileURLToPath(new URL("..", import.meta.url));
 const usage = `npm run bench -- [QUESTION…] [options]
