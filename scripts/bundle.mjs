@@ -93,7 +93,9 @@ function licences(modules) {
     if (name !== undefined) folders.set(name, folder);
   }
   const texts = [...folders].toSorted().map(([name, folder]) => {
-    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const { version, license, scripts, gypfile } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    if (gypfile === true || scripts?.install !== undefined)
+      throw new Error(`${name} holds native code: add it to \`external\` here and to packages/tutti/package.json`);
     const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
     if (license === undefined || file === undefined) throw new Error(`${name}: no licence to pass on in ${folder}`);
     return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;

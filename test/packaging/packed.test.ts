@@ -69,8 +69,11 @@ test("carries of onnxruntime-web what Node loads, with its licence, and computes
 
 test("imports from npm only what it asks for, and passes on the licence of what travels in its bundle", () => {
   const folder = join(packageFolder(), "bundle");
-  const { dependencies } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
+  const { dependencies, optionalDependencies } = JSON.parse(
+    readFileSync(join(packageFolder(), "package.json"), "utf8"),
+  ) as {
     dependencies: Readonly<Record<string, string>>;
+    optionalDependencies?: Readonly<Record<string, string>>;
   };
   const imported = new Set<string>();
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".js"))) {
@@ -81,11 +84,28 @@ test("imports from npm only what it asks for, and passes on the licence of what 
       imported.add(from ?? lazily!);
   }
   const packages = [...imported].filter((specifier) => !isBuiltin(specifier));
-  expect(packages.toSorted()).toEqual(["jiti", "onnxruntime-node", "onnxruntime-web", "sharp"]);
-  expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(packages));
+  expect(packages).toEqual(expect.arrayContaining(["jiti", "onnxruntime-node", "onnxruntime-web", "sharp"]));
+  expect(Object.keys({ ...dependencies, ...optionalDependencies })).toEqual(expect.arrayContaining(packages));
   const licences = readFileSync(join(folder, "LICENSES.txt"), "utf8");
   for (const name of ["ws", "yargs", "protobufjs", "piscina"])
     expect(licences).toMatch(new RegExp(`^${name} \\d`, "m"));
+});
+
+test("a worker process loads neither what builds graphs nor a coordinator", () => {
+  const folder = join(packageFolder(), "bundle");
+  const loaded = new Set<string>();
+  const load = (file: string): void => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    const text = readFileSync(join(folder, file), "utf8");
+    for (const [, imported] of text.matchAll(/^(?:import|export)\b[^"'`;]*?"\.\/([^"]+)";$/gm)) load(imported!);
+  };
+  for (const entry of ["local-worker.js", "chunk-graph-check.js", "lane-thread.js"]) load(entry);
+  const bytes = [...loaded].reduce((sum, file) => sum + readFileSync(join(folder, file)).length, 0);
+  expect(loaded).not.toContain("index.js");
+  expect(loaded).not.toContain("chunk-train.js");
+  expect(bytes).toBeGreaterThan(400_000); // of which the most is the operator table, the schemas of messages and ws
+  expect(bytes).toBeLessThan(1_000_000);
 });
 
 test("asks for exact versions, and for no package of the workspace", () => {
