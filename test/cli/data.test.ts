@@ -76,6 +76,16 @@ test("finds all problems by file and row, and exits with 2", async () => {
   );
 });
 
+test("says what is wrong with rows when without them there are too few", async () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "table.csv"), "x\nold\n,\n");
+  const { status, stderr } = await tutti(["data", tableRun(folder, '{ x: "float32" }')]);
+  expect(status).toBe(2);
+  expect(stderr).toMatch(
+    /error\[DATA_INVALID\]: 2 problems, the first: table\.csv row 1, column "x": expected a number/,
+  );
+});
+
 test("says before training that a column cannot be scaled, and that a file is not there", async () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "table.csv"), "x\n2\n2\n");

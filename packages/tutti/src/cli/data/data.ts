@@ -58,7 +58,11 @@ export async function showData(args: DataArguments, output: Output): Promise<voi
   try {
     const show = async (part: PartFacts["part"], source: DataSource): Promise<Dataset> => {
       const problems: TuttiError[] = [];
-      const dataset = await source.open({ baseDirectory: directory, onProblem: (problem) => problems.push(problem) });
+      const context = { baseDirectory: directory, onProblem: (problem: TuttiError) => void problems.push(problem) };
+      const dataset = await source.open(context).catch((error: unknown) => {
+        // What the rows with problems leave may be too few: say what is wrong with them.
+        throw problems[0] === undefined ? error : summary(problems[0], problems.length);
+      });
       open.push(dataset);
       const finding = await mismatchOf(part === "train" ? dataset : open[0]!, dataset);
       if (finding !== undefined) problems.push(finding);
@@ -82,9 +86,12 @@ export async function showData(args: DataArguments, output: Output): Promise<voi
   } finally {
     for (const dataset of open) await dataset.close();
   }
-  if (first === undefined) return;
+  if (first !== undefined) throw summary(first, total);
+}
+
+function summary(first: TuttiError, total: number): TuttiError {
   const others = total === 1 ? "" : `${total} problems, the first: `;
-  throw new TuttiError("DATA_INVALID", `${others}${first.message}`, { ...first.details, problems: total });
+  return new TuttiError("DATA_INVALID", `${others}${first.message}`, { ...first.details, problems: total });
 }
 
 /** Writes what workers would read for themselves: training data, then validation data. */
