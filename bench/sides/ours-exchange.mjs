@@ -1,6 +1,6 @@
 // Steps without computing, a slice at a time, for bench/exchange.mjs: ours-exchange.mjs '{"workers", "floats", "exchange", "sharesFile"}'.
 // The coordinator, the workers, their connections and the sum tree are the product's; only the lanes are not: each has its
-// sums ready. With `sharesFile` large frames pass through memory, as between `tutti train` and its workers.
+// sums ready. With `sharesFile` it is as between `tutti train` and its workers: blocks of memory that both see, in a star, and large frames through a file in memory.
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 import { Coordinator, serve } from "../../packages/coordinator/dist/index.js";
 import { systemClock } from "../../packages/core/dist/clock/index.js";
 import { computeMemory } from "../../packages/core/dist/kernels/index.js";
-import { Arena } from "../../packages/core/dist/memory/index.js";
+import { Arena, MemoryFile } from "../../packages/core/dist/memory/index.js";
 import { compileOptimizer, optim } from "../../packages/core/dist/optim/index.js";
 import { flatLayout } from "../../packages/core/dist/step/index.js";
-import { SharedFile } from "../../packages/core/dist/wire/index.js";
+import { SharedBlocks, SharedFile } from "../../packages/core/dist/wire/index.js";
 import { CoordinatorRules, KnownRun } from "../../packages/worker/dist/coordinator-rules.js";
 import { connect, Worker, WorkerMemory } from "../../packages/worker/dist/index.js";
 import { SocketPeers } from "../../packages/worker/dist/mesh/socket-peers.js";
@@ -23,6 +23,9 @@ else await work(options);
 
 async function coordinate({ workers, floats, exchange, sharesFile }) {
   const files = new Map();
+  const arena = new Arena();
+  const memoryFile = sharesFile && exchange === "star" ? MemoryFile.create() : undefined;
+  if (memoryFile !== undefined) arena.shareBlocks((pages) => memoryFile.layOver(arena.memory, pages));
   let permits = 2;
   let open = () => {};
   let committed = () => {};
@@ -77,10 +80,11 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
   const start = { step: 0, parameters: new Float32Array(layout.totalFloats), slots: [] };
   const coordinator = new Coordinator(run, start, {
     clock: systemClock(),
+    memory: computeMemory(arena),
     generation: 1,
     startWorkers: workers,
     exchange,
-    ...(exchange === "star" ? { chunkFloats: 262_144 } : {}), // as `tutti train` has it for its own workers
+    ...(exchange === "star" ? { chunkFloats: memoryFile === undefined ? 262_144 : 2 ** 22 } : {}), // as `tutti train` has it for its own workers
     onEvent: (event) => {
       if (event.type === "step") committed(event);
       else if (event.type === "worker" && event.event === "left") throw new Error(event.reason);
@@ -93,12 +97,15 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
     sharedFile: (name) => files.get(name),
   });
   for (let i = 0; i < workers; i++) {
-    const file = sharesFile ? SharedFile.create() : undefined;
+    const own = memoryFile && MemoryFile.create();
+    const file = sharesFile ? SharedFile.create(own && new SharedBlocks(arena, own)) : undefined;
     const name = `worker ${i}`.replace(" ", "-");
     if (file !== undefined) files.set(name, file);
     const shared = file === undefined ? undefined : name;
-    fork(fileURLToPath(import.meta.url), [JSON.stringify({ url: server.url, floats: layout.totalFloats, shared })], {
-      stdio: ["ignore", "ignore", "inherit", "ipc", file === undefined ? "ignore" : file.descriptor],
+    const told = { url: server.url, floats: layout.totalFloats, shared, seesMemory: own !== undefined };
+    const memory = own === undefined ? [] : [own.descriptor, memoryFile.descriptor];
+    fork(fileURLToPath(import.meta.url), [JSON.stringify(told)], {
+      stdio: ["ignore", "ignore", "inherit", "ipc", file === undefined ? "ignore" : file.descriptor, ...memory],
     });
   }
   const steps = (count) =>
@@ -131,9 +138,12 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
   process.exit(0);
 }
 
-async function work({ url, floats, shared }) {
+async function work({ url, floats, shared, seesMemory }) {
   const arena = new Arena();
-  const sums = arena.allocate(floats * 4);
+  const own = seesMemory ? MemoryFile.inherited(5) : undefined;
+  if (own !== undefined) arena.shareBlocks((pages) => own.layOver(arena.memory, pages));
+  const blocks = own && new SharedBlocks(arena, MemoryFile.inherited(6));
+  const sums = arena.allocateShared(floats * 4);
   arena.floats(sums, floats).fill(1);
   const lanes = {
     count: 1,
@@ -149,7 +159,7 @@ async function work({ url, floats, shared }) {
   };
   const connection = await connect({
     url,
-    ...(shared === undefined ? {} : { shared: { name: shared, file: new SharedFile(4, "child") } }),
+    ...(shared === undefined ? {} : { shared: { name: shared, file: new SharedFile(4, "child", blocks) } }),
     rules: new CoordinatorRules(new KnownRun()),
     timeoutMs: 5000,
     firstMessageMs: 30_000,
