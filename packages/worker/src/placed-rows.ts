@@ -20,7 +20,7 @@ export class PlacedRows {
   readonly #datasets: ReadonlyMap<string, Dataset>;
   readonly #batches: BatchStore;
   /** What is being read or could not be, by round and shard. */
-  readonly #readings = new Map<number, Map<number, Promise<void>>>();
+  readonly #readings = new Map<number, Map<number, Reading>>();
 
   constructor(datasets: ReadonlyMap<string, Dataset>, batches: BatchStore) {
     this.#datasets = datasets;
@@ -28,12 +28,11 @@ export class PlacedRows {
   }
 
   read(placed: PlacedShard): void {
-    const readings = this.#readings.get(placed.round) ?? new Map<number, Promise<void>>();
+    const readings = this.#readings.get(placed.round) ?? new Map<number, Reading>();
     this.#readings.set(placed.round, readings);
     if (readings.has(placed.shard)) return;
-    const reading = this.#read(placed, readings);
-    reading.catch(() => {}); // the lease that needs it says so
-    readings.set(placed.shard, reading);
+    const kept = { ...placed, numbers: placed.numbers.slice() }; // the message's bytes are the connection's
+    readings.set(placed.shard, new Reading(() => this.#read(kept, readings)));
   }
 
   /** Calls `then` once the rows of a lease's shards are there: at once where nothing is being read; never after `forget`. */
@@ -47,7 +46,7 @@ export class PlacedRows {
       then();
       return;
     }
-    const needed = [...readings].flatMap(([shard, reading]) => (shard >= lo && shard < hi ? [reading] : []));
+    const needed = [...readings].flatMap(([shard, reading]) => (shard >= lo && shard < hi ? [reading.done] : []));
     const ifWanted = (action: () => void): void => {
       if (this.#readings.get(round) === readings) action();
     };
@@ -66,7 +65,7 @@ export class PlacedRows {
     this.#readings.clear();
   }
 
-  async #read(placed: PlacedShard, readings: Map<number, Promise<void>>): Promise<void> {
+  async #read(placed: PlacedShard, readings: Map<number, Reading>): Promise<void> {
     const { round, shard, program, firstPosition, dataset: name, numbers } = placed;
     const dataset = this.#datasets.get(name);
     if (dataset === undefined) throw new TuttiError("PROTOCOL", `this worker has no data set "${name}"`);
@@ -75,5 +74,31 @@ export class PlacedRows {
     const { bytes } = await readColumns(program, dataset, rows);
     // The round may have ended meanwhile: nobody would free what is put now.
     if (this.#readings.get(round) === readings) this.#batches.put(round, shard, program.id, firstPosition, bytes);
+  }
+}
+
+/** Rows that are being read, are there, or could not be read: then whoever needs them next has them read again. */
+class Reading {
+  readonly #read: () => Promise<void>;
+  #done: Promise<void>;
+  #hasFailed = false;
+
+  constructor(read: () => Promise<void>) {
+    this.#read = read;
+    this.#done = this.#start();
+  }
+
+  get done(): Promise<void> {
+    if (this.#hasFailed) this.#done = this.#start();
+    return this.#done;
+  }
+
+  #start(): Promise<void> {
+    this.#hasFailed = false;
+    const done = this.#read();
+    done.catch(() => {
+      this.#hasFailed = true; // the lease that needs it says so
+    });
+    return done;
   }
 }

@@ -113,3 +113,21 @@ test("says why rows cannot be read to the lease that needs them", async () => {
   }).catch((error: unknown) => error);
   expect(failure).toMatchObject({ message: "row 3 was asked for; the data set has rows 0 to 2" });
 });
+
+test("reads rows again for the next lease when they could not be read for the last", async () => {
+  const { dataset, open } = await slowRows();
+  open();
+  let failures = 1;
+  const read: Dataset["read"] = async (rows, target) => {
+    if (failures-- > 0) throw new Error("EIO: i/o error");
+    await dataset.read(rows, target);
+  };
+  const batches = new BatchStore(arena);
+  const rows = new PlacedRows(new Map([["train", { ...dataset, read }]]), batches);
+  rows.read(shard(Uint32Array.of(2, 0)));
+  const lease = (): Promise<void> =>
+    new Promise((resolve, reject) => rows.whenRead({ round: 3, lo: 1, hi: 2 }, resolve, reject));
+  await expect(lease()).rejects.toThrow("EIO: i/o error");
+  await lease();
+  expect([...arena.floats(batches.get(3, 1)!.address, 4)]).toEqual([5, 6, 1, 2]);
+});

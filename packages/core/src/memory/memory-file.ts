@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { createRequire } from "node:module";
 import type Koffi from "koffi";
 import { TuttiError } from "../errors/index.ts";
@@ -24,7 +24,6 @@ interface MemoryCalls {
 export class MemoryFile {
   readonly descriptor: number;
   readonly #calls: MemoryCalls;
-  #bytes = 0;
 
   private constructor(descriptor: number, calls: MemoryCalls) {
     this.descriptor = descriptor;
@@ -44,6 +43,11 @@ export class MemoryFile {
     return calls === undefined ? undefined : new MemoryFile(descriptor, calls);
   }
 
+  /** What it holds now, whoever made it grow. */
+  get bytes(): number {
+    return fstatSync(this.descriptor).size;
+  }
+
   /** Puts this file's bytes from `offset` on in the place of the arena's pages. Throws INTERNAL. */
   mapAt(memory: SharedMemory, pages: PageRange, offset: number): void {
     this.#calls.map(memory, pages, this.descriptor, offset);
@@ -51,8 +55,8 @@ export class MemoryFile {
 
   /** As `mapAt` with the pages' own address for an offset; the file grows as needed. */
   layOver(memory: SharedMemory, pages: PageRange): void {
-    this.#bytes = Math.max(this.#bytes, pages.address + pages.bytes);
-    ftruncateSync(this.descriptor, this.#bytes); // what was never written takes no memory
+    const needed = pages.address + pages.bytes;
+    if (needed > this.bytes) ftruncateSync(this.descriptor, needed); // what was never written takes no memory
     this.mapAt(memory, pages, pages.address);
   }
 

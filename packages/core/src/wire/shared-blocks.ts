@@ -1,4 +1,3 @@
-import { fstatSync } from "node:fs";
 import { type Arena, type MemoryFile, type PageRange, pageBytes } from "../memory/index.ts";
 
 /**
@@ -43,7 +42,7 @@ export class SharedBlocks {
   }
 
   #map(named: PageRange): PageRange | undefined {
-    if (named.address + named.bytes > fstatSync(this.#theirs.descriptor).size) return undefined; // reading it would be fatal
+    if (named.address + named.bytes > this.#theirs.bytes) return undefined; // reading it would be fatal
     const pages = this.#arena.takePages(named.bytes);
     this.#theirs.mapAt(this.#arena.memory, pages, named.address);
     this.#mapped.set(`${named.address} ${named.bytes}`, pages);
