@@ -16,6 +16,7 @@ const sides = join(root, "bench/sides");
 const cases = [
   { name: "linear", model: "linear", batch: 32, title: "linear 10-1, batch 32" },
   { name: "mlp-128", model: "mlp", batch: 128, title: "MLP, batch 128" },
+  { name: "mlp-512", model: "mlp", batch: 512, title: "MLP, batch 512" },
   { name: "cnn", model: "cnn", batch: 64, title: "CNN, batch 64" },
   { name: "gpt-128", model: "gpt128", batch: 16, title: "GPT d=128, batch 16" },
 ];

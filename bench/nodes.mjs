@@ -1,6 +1,6 @@
 // Where does the time of a shard's gradients go? Every node of the CNN's shard program as a lane opens it, by the engine's own profiler, against the
 // best matrix product of this machine, and PyTorch's operators for the same samples. Not part of the whole bench:
-// npm run bench -- nodes [--case cnn|mlp|gpt128|gpt256].
+// npm run bench -- nodes [--case cnn|mlp|mlp512|gpt128|gpt256].
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -21,15 +21,22 @@ const { InferenceSession, Tensor } = createRequire(new URL("../packages/core/pac
   "onnxruntime-node",
 );
 /** Samples of a shard: half a batch, as both lanes of two cores get. */
-const batches = { cnn: 64, mlp: 128, gpt128: 16, gpt256: 16 };
+const cases = {
+  cnn: ["cnn", 64],
+  mlp: ["mlp", 128],
+  mlp512: ["mlp", 512],
+  gpt128: ["gpt128", 16],
+  gpt256: ["gpt256", 16],
+};
 /** Less is one line together. */
 const leastMs = 0.05;
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
 
 /** The program that computes the gradients of half a batch. */
 async function programOf(name) {
-  const { train, model, step, optimizer } = modelNamed(name, tutti);
-  const run = { data: { train }, model, step, optimizer, batchSize: batches[name], steps: 1, shards: 2 };
+  const [modelName, batchSize] = cases[name];
+  const { train, model, step, optimizer } = modelNamed(modelName, tutti);
+  const run = { data: { train }, model, step, optimizer, batchSize, steps: 1, shards: 2 };
   const dataset = await train.open({ folder: "." });
   try {
     const compiled = compileRun(tutti.defineRun(run), { train: dataset });
@@ -108,7 +115,7 @@ async function productRate(engine, rounds) {
 }
 
 export async function measure({ rounds, quick, only, hasTorch, log }) {
-  const name = Object.keys(batches).find((key) => only.includes(key)) ?? "cnn";
+  const name = Object.keys(cases).find((key) => only.includes(key)) ?? "cnn";
   log(`nodes: ${name}`);
   const program = await programOf(name);
   const engine = await loadEngine();
@@ -151,7 +158,7 @@ export async function measure({ rounds, quick, only, hasTorch, log }) {
 
 async function torchOperators(name, samples) {
   const script = fileURLToPath(new URL("sides/torch_nodes.py", import.meta.url));
-  const peer = await Contestant.start(python, [script, name, String(samples)], { env: torchEnvironment(1) });
+  const peer = await Contestant.start(python, [script, cases[name][0], String(samples)], { env: torchEnvironment(1) });
   try {
     return await peer.ask({ steps: 20 });
   } finally {

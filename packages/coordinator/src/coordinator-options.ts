@@ -7,6 +7,9 @@ import type { Progress } from "./progress.ts";
 import type { TraceEvent } from "./run-trace.ts";
 import type { Validation } from "./validator.ts";
 
+/** 256 KB: what is passed on while the next is arriving. */
+export const defaultChunkFloats = 65_536;
+
 /** Where training starts: freshly initialised, or a checkpoint. */
 export interface StartingPoint {
   /** Steps already committed. */
@@ -68,7 +71,7 @@ export interface CoordinatorOptions {
   readonly onStalled?: (worker: { readonly host: string; readonly pid: number }) => void;
   /** Hash the parameters after every step (SHA-256), for `verify`. */
   readonly hashEveryStep?: boolean;
-  /** Floats in a chunk of parameters or sums; a multiple of `normBlockFloats`. */
+  /** Floats in a chunk of parameters or sums (`defaultChunkFloats`); a multiple of `normBlockFloats`. */
   readonly chunkFloats?: number;
   /** The gradient's norm is summed over blocks of so many floats of the layout; a property of the run. */
   readonly normBlockFloats?: number;

@@ -2,7 +2,13 @@ import { TuttiError } from "@tutti/core/errors";
 import { Generations, Reduction } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
 import { Auditor } from "./audit.ts";
-import { type CoordinatorOptions, leaseDeadlines, type StartingPoint, type StateView } from "./coordinator-options.ts";
+import {
+  type CoordinatorOptions,
+  defaultChunkFloats,
+  leaseDeadlines,
+  type StartingPoint,
+  type StateView,
+} from "./coordinator-options.ts";
 import { Dealer } from "./dealer.ts";
 import { ExchangeChoice } from "./exchange-choice.ts";
 import { Intake } from "./intake.ts";
@@ -80,7 +86,7 @@ export function coordinatorParts(
   const { sumsFloats } = program;
   const normBlockFloats = options.normBlockFloats ?? 16_384;
   const blocks = Math.max(1, Math.ceil(sumsFloats / normBlockFloats));
-  const chunkFloats = Math.min(options.chunkFloats ?? 65_536, blocks * normBlockFloats);
+  const chunkFloats = Math.min(options.chunkFloats ?? defaultChunkFloats, blocks * normBlockFloats);
   const reduction: Reduction = new Reduction(
     { arena, kernels },
     { sumsFloats, chunkFloats, rounding: run.rounding, seed: run.seed },

@@ -1,5 +1,10 @@
 export * from "./coordinator.ts";
-export type { CoordinatorOptions, StartingPoint, StateView } from "./coordinator-options.ts";
+export {
+  type CoordinatorOptions,
+  defaultChunkFloats,
+  type StartingPoint,
+  type StateView,
+} from "./coordinator-options.ts";
 export type { Exchange } from "./exchange-choice.ts";
 export * from "./lease-plan.ts";
 export { defaultMembership, type MembershipConfig } from "./membership-policy.ts";

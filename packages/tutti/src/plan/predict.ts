@@ -1,4 +1,4 @@
-import { planLeases } from "@tutti/coordinator";
+import { defaultChunkFloats, planLeases } from "@tutti/coordinator";
 import { type GradientRounding, gradientRounding, packedSumsBytes } from "@tutti/core/compression";
 
 /** What was measured of a run on this machine, and what its definition says. Times in milliseconds of one step. */
@@ -79,11 +79,11 @@ const payloadShare = 1448 / 1514;
 /**
  * Predicts a step. Both exchanges pass sums on chunk by chunk, both ways at once, so the slowest of links and CPU decides:
  *
- * star: compute + max(in/link, out/link, CPU of the coordinator) + 2 latencies + rest. In: the sums of all leased nodes; out:
- * the parameters to every worker. With a barrier for the norm, in and out follow each other.
+ * star: compute + max(in/link, out/link, CPU of the coordinator) + last chunk/link + 2 latencies + rest. In: the sums of all leased
+ * nodes; out: the parameters to every worker. With a barrier for the norm, in and out follow each other.
  *
- * mesh: compute + max(worker's in/link and out/link, coordinator's in/link, CPU of a worker or the coordinator) + 4 latencies
- * + rest. A worker sends the sums of its nodes but for its own range, and the reduced range to all others and the coordinator.
+ * mesh: compute + max(worker's in/link and out/link, coordinator's in/link, CPU of a worker or the coordinator) + last chunk/link
+ * + 4 latencies + rest. The last chunk, to all who get it, is on its way when nothing else is any more. A worker sends the sums of its nodes but for its own range, and the reduced range to all others and the coordinator.
  *
  * Rows are sent while the step before is computed, so only what they take longer than that counts.
  */
@@ -108,13 +108,14 @@ export function predict(calibration: Calibration, cluster: Cluster): Prediction 
     ["coordinator's CPU", coordinatorCpuMs],
     ["workers' CPU", workerCpuMs],
   ];
-  const [slowest, exchangeMs] = shares.reduce((a, b) => (b[1] > a[1] ? b : a));
+  const [slowest, slowestMs] = shares.reduce((a, b) => (b[1] > a[1] ? b : a));
+  const exchangeMs = slowestMs + (together ? 0 : linkMs(traffic.lastChunkBytes));
   const rowsMs = Math.max(0, linkMs(rowBytes) - compute);
   const waitMs = (exchange === "star" ? 2 : 4) * latencyMs + restMs;
   const stepMs = compute + exchangeMs + rowsMs + waitMs;
   const [bottleneck] = [
     ["computing", compute] as const,
-    [slowest, exchangeMs] as const,
+    [slowest, slowestMs] as const,
     ["rows", rowsMs] as const,
     ["latency", waitMs] as const,
   ].reduce((a, b) => (b[1] > a[1] ? b : a));
@@ -138,6 +139,8 @@ interface Traffic {
   readonly workerBytes: { readonly in: number; readonly out: number };
   readonly coordinatorCpuMs: number;
   readonly workerCpuMs: number;
+  /** What can be sent only when the last sum has come in, to everybody who gets it. */
+  readonly lastChunkBytes: number;
 }
 
 type Leases = ReturnType<typeof planLeases<number>>;
@@ -170,6 +173,7 @@ function starTraffic(calibration: Calibration, { workers, compress }: Cluster, l
     workerBytes,
     coordinatorCpuMs: coordinatorBaseMs + messagesMs * workers + perByte * (coordinatorBytes.in + coordinatorBytes.out),
     workerCpuMs: perByte * (workerBytes.in + workerBytes.out),
+    lastChunkBytes: Math.min(down, 4 * defaultChunkFloats) * workers,
   };
 }
 
@@ -190,6 +194,8 @@ function meshTraffic(calibration: Calibration, { workers, compress }: Cluster, l
     workerBytes,
     coordinatorCpuMs: coordinatorBaseMs + messagesMs * workers + perByte * reduced,
     workerCpuMs: updateMs + perByte * (workerBytes.in + workerBytes.out),
+    // To the other workers and the coordinator.
+    lastChunkBytes: Math.min(1 / workers, defaultChunkFloats / sumsFloats) * reduced * workers,
   };
 }
 
