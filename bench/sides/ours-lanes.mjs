@@ -83,7 +83,7 @@ const others = {
   addMs: await median(() => kernels.add(left, left, right, sumsFloats)),
   normMs: await median(() => {
     for (let at = 0; at < totalFloats; at += blockFloats)
-      kernels.sumOfSquares(left + 4 * at, Math.min(blockFloats, totalFloats - at), batch);
+      kernels.quickSquares(left + 4 * at, Math.min(blockFloats, totalFloats - at)); // as without clipping
   }),
   updateMs: await median(() => {
     const [from, to] = step++ % 2 === 0 ? generations : [generations[1], generations[0]];

@@ -49,6 +49,56 @@ function squares(multiplies: bool, address: usize, count: usize, by: f32): f64 {
   return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
 }
 
+/**
+ * Σ x[i]²: squares and sums of 64 floats in float32, beyond that in float64. Of 64, element i goes to lane i mod 16, in increasing i; lanes l,
+ * l+4, l+8 and l+12 are added as (0+4)+(8+12); these four sums go to four lanes in float64, added as (0+2) + (1+3) in the
+ * end. What is behind the last 64 is added 16 by 16 in that way, to one more such vector.
+ */
+export function quickSquares(address: usize, count: usize): f64 {
+  const end = address + (count << 2);
+  const whole = address + ((count & ~63) << 2);
+  let lanes01 = f64x2.splat(0);
+  let lanes23 = f64x2.splat(0);
+  let at = address;
+  for (; at < whole; at += 256) {
+    let a = square(v128.load(at));
+    let b = square(v128.load(at, 16));
+    let c = square(v128.load(at, 32));
+    let d = square(v128.load(at, 48));
+    a = f32x4.add(a, square(v128.load(at, 64)));
+    b = f32x4.add(b, square(v128.load(at, 80)));
+    c = f32x4.add(c, square(v128.load(at, 96)));
+    d = f32x4.add(d, square(v128.load(at, 112)));
+    a = f32x4.add(a, square(v128.load(at, 128)));
+    b = f32x4.add(b, square(v128.load(at, 144)));
+    c = f32x4.add(c, square(v128.load(at, 160)));
+    d = f32x4.add(d, square(v128.load(at, 176)));
+    a = f32x4.add(a, square(v128.load(at, 192)));
+    b = f32x4.add(b, square(v128.load(at, 208)));
+    c = f32x4.add(c, square(v128.load(at, 224)));
+    d = f32x4.add(d, square(v128.load(at, 240)));
+    const sums = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+    lanes01 = f64x2.add(lanes01, f64x2.promote_low_f32x4(sums));
+    lanes23 = f64x2.add(lanes23, f64x2.promote_low_f32x4(v128.shuffle<i64>(sums, sums, 1, 0)));
+  }
+  let rest = f32x4.splat(0);
+  for (; at < end; at += 64) {
+    rest = f32x4.add(rest, f32x4.add(
+      f32x4.add(square(v128.load(at)), square(v128.load(at, 16))),
+      f32x4.add(square(v128.load(at, 32)), square(v128.load(at, 48))),
+    ));
+  }
+  lanes01 = f64x2.add(lanes01, f64x2.promote_low_f32x4(rest));
+  lanes23 = f64x2.add(lanes23, f64x2.promote_low_f32x4(v128.shuffle<i64>(rest, rest, 1, 0)));
+  const sums = f64x2.add(lanes01, lanes23);
+  return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
+}
+
+@inline
+function square(x: v128): v128 {
+  return f32x4.mul(x, x);
+}
+
 /** Index of the first NaN or infinity, or -1. */
 export function firstNonFinite(address: usize, count: usize): i32 {
   const end = address + (count << 2);

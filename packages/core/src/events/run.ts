@@ -46,6 +46,7 @@ export interface StepEvent {
   readonly epoch: number;
   readonly loss: number;
   readonly lr: number;
+  /** Before clipping; without clipping, to about 1e-7. */
   readonly gradientNorm: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly samples: number;

@@ -5,6 +5,12 @@ import type { CompiledOptimizer, PlateauState } from "../optim/index.ts";
 import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "../step/index.ts";
 import { combineChunkHashes, type Generation } from "./generations.ts";
 
+/** Below it, what float32 loses of small squares could be seen. */
+const leastQuickSquares = 2 ** -64;
+
+/** Sums whose squares are finite in float32 are below 2^64: divided by more than this, they stay finite. */
+const leastQuickDivisor = 2 ** -32;
+
 /**
  * Applies the optimizer to one step, t → t+1, chunk by chunk as the chunks' sums become final, while others are still
  * arriving; clipping by norm has to wait for the last, buffers for all their statistics. Nothing is visible before the generations are committed.
@@ -58,9 +64,7 @@ export class StepUpdate {
   finish(): { gradientNorm: number; hash: string } {
     const { kernels, arena, optimizer, hashScratch, needsHash } = this.#parts;
     const divisor = this.#divisor!;
-    let squares = 0;
-    for (const block of this.#blockSquares) squares += block;
-    const gradientNorm = Math.sqrt(squares);
+    const gradientNorm = this.#gradientNorm(divisor);
     if (!Number.isFinite(gradientNorm)) throw this.#nonFinite();
     if (this.#brokenBuffer !== undefined) throw this.#nonFiniteBuffer(this.#brokenBuffer);
     if (optimizer.needsGlobalNorm) {
@@ -84,13 +88,50 @@ export class StepUpdate {
   }
 
   #takeUp(chunk: number, divisor: number): void {
-    const { kernels, reduction, optimizer, layout, normBlockFloats } = this.#parts;
+    const { reduction, optimizer } = this.#parts;
     const { begin, end } = reduction.range(chunk);
-    for (let at = begin; at < Math.min(end, layout.totalFloats); at += normBlockFloats) {
-      const count = Math.min(normBlockFloats, layout.totalFloats - at);
-      this.#blockSquares[at / normBlockFloats] = kernels.sumOfSquares(reduction.sums + at * 4, count, divisor);
+    if (optimizer.needsGlobalNorm) {
+      this.#addExactSquares(begin, end, divisor);
+    } else {
+      this.#addQuickSquares(begin, end);
+      this.#update(chunk, divisor, 1);
     }
-    if (!optimizer.needsGlobalNorm) this.#update(chunk, divisor, 1);
+  }
+
+  /** Of the gradient, in float64. */
+  #addExactSquares(begin: number, end: number, divisor: number): void {
+    const { kernels, reduction } = this.#parts;
+    this.#eachBlock(begin, end, (at, count) => kernels.sumOfSquares(reduction.sums + at * 4, count, divisor));
+  }
+
+  /** Of the gradient's sum: no weight depends on them. */
+  #addQuickSquares(begin: number, end: number): void {
+    const { kernels, reduction } = this.#parts;
+    this.#eachBlock(begin, end, (at, count) => kernels.quickSquares(reduction.sums + at * 4, count));
+  }
+
+  #eachBlock(begin: number, end: number, squares: (at: number, count: number) => number): void {
+    const { layout, normBlockFloats } = this.#parts;
+    for (let at = begin; at < Math.min(end, layout.totalFloats); at += normBlockFloats)
+      this.#blockSquares[at / normBlockFloats] = squares(at, Math.min(normBlockFloats, layout.totalFloats - at));
+  }
+
+  /** In float64 where weights depend on it, and where float32 is not enough to tell it, or whether it is finite. */
+  #gradientNorm(divisor: number): number {
+    const { optimizer, layout } = this.#parts;
+    let squares = this.#sumOfBlocks();
+    if (optimizer.needsGlobalNorm) return Math.sqrt(squares);
+    const isKnown = squares > leastQuickSquares && squares < Number.POSITIVE_INFINITY;
+    if (isKnown && Math.abs(divisor) > leastQuickDivisor) return Math.sqrt(squares) / Math.abs(divisor);
+    this.#addExactSquares(0, layout.totalFloats, divisor);
+    squares = this.#sumOfBlocks();
+    return Math.sqrt(squares);
+  }
+
+  #sumOfBlocks(): number {
+    let squares = 0;
+    for (const block of this.#blockSquares) squares += block;
+    return squares;
   }
 
   /** The trained part of a chunk; the chunk is final if it holds no buffers or they are. */

@@ -9,6 +9,7 @@ export interface KernelExports extends OptimizerKernels {
   add(dst: number, a: number, b: number, count: number): void;
   copy(dst: number, src: number, count: number): void;
   sumOfSquares(address: number, count: number, divisor: number): number;
+  quickSquares(address: number, count: number): number;
   firstNonFinite(address: number, count: number): number;
   hash64(address: number, bytes: number, seed: bigint): bigint;
   bernoulli(

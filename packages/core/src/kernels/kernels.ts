@@ -61,6 +61,17 @@ export class Kernels {
     return this.raw.sumOfSquares(address, count, divisor);
   }
 
+  /**
+   * Σ x[i]², in less than half the time of `sumOfSquares`: squares and sums of 64 floats in float32, beyond that in float64. Element i is
+   * added to lane i mod 16 of its 64 (of its 16 behind the last whole 64) in increasing i, then the lanes as (0+4)+(8+12) and so on; the order
+   * depends on i alone. Finite only if every x is; squares above 2^128 become infinite, those below 2^−149 vanish.
+   */
+  quickSquares(address: number, count: number): number {
+    checkAddress(address);
+    checkCount(count);
+    return this.raw.quickSquares(address, count);
+  }
+
   /** Index of the first NaN or infinity among `count` floats, or -1. */
   firstNonFinite(address: number, count: number): number {
     checkAddress(address);

@@ -36,7 +36,13 @@ interface Sent {
 }
 
 /** One step whose chunks arrive in some order, the weights' sum after some of them. */
-function step(chunkFloats: number, order: readonly number[], divisorAfter: number, clipNorm: number | null) {
+function step(
+  chunkFloats: number,
+  order: readonly number[],
+  divisorAfter: number,
+  clipNorm: number | null,
+  divisor = 6,
+) {
   const memory = computeMemory();
   const { arena, kernels } = memory;
   const optimizer = compileOptimizer(optim.sgd({ lr: 0.1, momentum: 0.9, clipNorm }), trained);
@@ -62,14 +68,14 @@ function step(chunkFloats: number, order: readonly number[], divisorAfter: numbe
   });
   reduction.begin(0, 1, [{ lo: 0, hi: 1 }], (chunk) => update.chunkReduced(chunk));
   for (const [i, chunk] of order.entries()) {
-    if (i === divisorAfter) update.divisorKnown(6);
+    if (i === divisorAfter) update.divisorKnown(divisor);
     const { begin, end } = reduction.range(chunk);
     reduction.deliver({ lo: 0, hi: 1 }, chunk, new Uint8Array(sums.buffer, 4 * begin, 4 * (end - begin)));
   }
-  update.divisorKnown(6);
-  const { hash } = update.finish();
+  update.divisorKnown(divisor);
+  const { hash, gradientNorm } = update.finish();
   const next = arena.floats(generations.next.parameters, layout.totalFloats).slice();
-  return { sent, hash, next, chunks: reduction.chunks };
+  return { sent, hash, gradientNorm, next, chunks: reduction.chunks };
 }
 
 const chunkSizes = [16, 32, 48, 64, 128, 1024];
@@ -116,5 +122,53 @@ test("statistics that are not finite stop the step and name the layer", () => {
     expect(() => step(64, inOrder(64), 0, null)).toThrow(/step 9: the batch statistics of bn are NaN or infinite/);
   } finally {
     sums[variance!] = good;
+  }
+});
+
+/** Every trained sum multiplied, rounded to float32; put back after `work`. */
+function withSums<Result>(factor: number, work: (trained: Float32Array) => Result): Result {
+  const before = sums.slice();
+  try {
+    for (const { offset, length } of trained.entries) for (let i = offset; i < offset + length; i++) sums[i]! *= factor;
+    return work(sums.subarray(0, trained.totalFloats));
+  } finally {
+    sums.set(before);
+  }
+}
+
+test.each([
+  ["small numbers, whose squares float32 has not", 1e-30, 6],
+  ["ordinary numbers", 1, 6],
+  ["large numbers, whose squares float32 has not", 1e30, 6],
+  ["a divisor that makes them large", 1, 1e-30],
+])("the norm that is told without clipping is the gradient's to 1e-6: %s", (_, factor, divisor) => {
+  withSums(factor, (trainedSums) => {
+    const by = Math.fround(divisor);
+    const norm = Math.hypot(...[...trainedSums].map((sum) => sum / by));
+    const found = step(32, inOrder(32), 0, null, by).gradientNorm;
+    expect(Math.abs(found - norm)).toBeLessThan(1e-6 * norm);
+    expect(step(128, inOrder(128).reverse(), 0, null, by).gradientNorm).toBe(found);
+    expect(step(32, inOrder(32), 2, 2, by).gradientNorm / norm).toBeCloseTo(1, 6);
+  });
+});
+
+test("a gradient of zeros has norm 0", () => {
+  withSums(0, () => expect(step(32, inOrder(32), 0, null).gradientNorm).toBe(0));
+});
+
+test.each([null, 2])("a step whose quotients alone are infinite is not finite, clipped or not", (clipNorm) => {
+  withSums(1e9, () =>
+    expect(() => step(32, inOrder(32), 0, clipNorm, Math.fround(1e-37))).toThrow(/gradient of .* is NaN or infinite/),
+  );
+});
+
+test.each([null, 2])("one NaN in the gradient stops the step and names its parameter, clipped or not", (clipNorm) => {
+  const { offset } = trained.entries[1]!;
+  const good = sums[offset]!;
+  sums[offset] = Number.NaN;
+  try {
+    expect(() => step(32, inOrder(32), 0, clipNorm)).toThrow(/step 9: the gradient of b is NaN or infinite/);
+  } finally {
+    sums[offset] = good;
   }
 });

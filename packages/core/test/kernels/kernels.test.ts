@@ -95,6 +95,54 @@ test("the sum of squares equals its definition bit for bit, at every address", (
   );
 });
 
+/** By the words of its docstring: 64 at a time, what is left 16 at a time. */
+function quickSquares(values: readonly number[]): number {
+  const square = (i: number): number => Math.fround(Math.fround(values[i]!) ** 2);
+  const add = (a: number, b: number): number => Math.fround(a + b);
+  const four = (at: number, floats: number): number[] => {
+    const lanes = Array.from({ length: 16 }, (_, lane) => {
+      let sum = square(at + lane);
+      for (let i = lane + 16; i < floats; i += 16) sum = add(sum, square(at + i));
+      return sum;
+    });
+    return [0, 1, 2, 3].map((l) => add(add(lanes[l]!, lanes[l + 4]!), add(lanes[l + 8]!, lanes[l + 12]!)));
+  };
+  const sums = [0, 0, 0, 0];
+  const wholes = values.length - (values.length % 64);
+  for (let at = 0; at < wholes; at += 64) for (const [l, one] of four(at, 64).entries()) sums[l]! += one;
+  let rest = [0, 0, 0, 0];
+  for (let at = wholes; at < values.length; at += 16) rest = four(at, 16).map((one, l) => add(rest[l]!, one));
+  for (const [l, one] of rest.entries()) sums[l]! += one;
+  return sums[0]! + sums[2]! + (sums[1]! + sums[3]!);
+}
+
+test("the quick sum of squares equals its definition bit for bit, at every address, and the exact one to 1e-6", () => {
+  const values = fc
+    .integer({ min: 0, max: 13 })
+    .chain((blocks) => fc.array(anyFloat, { minLength: 16 * blocks, maxLength: 16 * blocks }));
+  const places = [0, 16, 32, 48];
+  let compared = 0;
+  fc.assert(
+    fc.property(values, fc.constantFrom(1, 1e-30, 1e-20), (wide, scale) => {
+      const numbers = wide.map((value) => Math.fround(value * scale));
+      const arena = new Arena(1 << 20);
+      const kernels = createKernels(arena.memory);
+      const wanted = quickSquares(numbers);
+      for (const gap of places) {
+        arena.allocate(gap * 4);
+        const found = kernels.quickSquares(place(arena, numbers), numbers.length);
+        expect(Object.is(found, wanted), `${found} is not ${wanted}`).toBe(true);
+      }
+      const exact = sumOfSquares(numbers, 1);
+      if (wanted === Number.POSITIVE_INFINITY || exact < 1e-25) return;
+      compared++;
+      expect(Math.abs(wanted - exact)).toBeLessThan(1e-6 * exact);
+    }),
+    { seed: 21, numRuns: 200 },
+  );
+  expect(compared).toBeGreaterThan(20);
+});
+
 test("limiting rows equals its definition bit for bit, for rows of every length and start", () => {
   const row = fc
     .integer({ min: 1, max: 19 })
@@ -137,6 +185,7 @@ test("the sum of squares is finite for the largest floats and not finite with on
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       values[index] = bad;
       expect(Number.isFinite(kernels.sumOfSquares(address, 64, 8))).toBe(false);
+      expect(Number.isFinite(kernels.quickSquares(address, 64))).toBe(false);
       expect(kernels.firstNonFinite(address, 64)).toBe(index);
       values[63] = index % 2 === 0 ? 1 : bad;
       expect(kernels.firstNonFinite(address, 64)).toBe(index === 63 && index % 2 === 0 ? -1 : index);
