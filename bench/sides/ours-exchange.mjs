@@ -77,10 +77,11 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
       },
     },
   };
+  const memory = computeMemory(arena);
   const start = { step: 0, parameters: new Float32Array(layout.totalFloats), slots: [] };
   const coordinator = new Coordinator(run, start, {
     clock: systemClock(),
-    memory: computeMemory(arena),
+    memory,
     generation: 1,
     startWorkers: workers,
     exchange,
@@ -93,6 +94,7 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
   const server = await serve({
     host: "127.0.0.1",
     port: 0,
+    memory,
     accept: (connection) => coordinator.accept(connection),
     sharedFile: (name) => files.get(name),
   });
@@ -157,8 +159,10 @@ async function work({ url, floats, shared, seesMemory }) {
     }),
     close: async () => {},
   };
+  const memory = computeMemory(arena);
   const connection = await connect({
     url,
+    memory,
     ...(shared === undefined ? {} : { shared: { name: shared, file: new SharedFile(4, "child", blocks) } }),
     rules: new CoordinatorRules(new KnownRun()),
     timeoutMs: 5000,
@@ -168,9 +172,9 @@ async function work({ url, floats, shared, seesMemory }) {
   const worker = new Worker({
     connection,
     lanes,
-    peers: new SocketPeers({ host: "127.0.0.1", port: 0 }),
+    peers: new SocketPeers({ host: "127.0.0.1", port: 0, memory }),
     data: new Map(),
-    memory: new WorkerMemory(computeMemory(arena)),
+    memory: new WorkerMemory(memory),
     clock: systemClock(),
     checkProgram: () => {},
     numericClass: async () => "00",

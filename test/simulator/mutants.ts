@@ -183,14 +183,14 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: `${wire}checksum.ts`,
-        find: "if (end < 0 || frame.readUInt32LE(end + 4) !== crc32(frame.subarray(0, -4), this.#last))",
+        find: "if (end < 0 || frame.readUInt32LE(end + 8) !== crc32(frame.subarray(0, -4), this.#last))",
         replace: "if (end < 0)",
       },
     ],
   },
   {
     name: "a payload that was damaged on the way is believed",
-    edits: [{ file: `${wire}checksum.ts`, find: "if (crc32(payload) !== checksum)", replace: "if (checksum < 0)" }],
+    edits: [{ file: `${wire}checksum.ts`, find: "if (found !== checksum)", replace: "if (checksum < 0n)" }],
   },
   {
     name: "nobody notices that a frame was lost, or came twice",

@@ -191,7 +191,7 @@ export class DirectExchange {
 
   #sendReduced(members: readonly Member[], chunk: number): void {
     const { generation, round, reduction } = this.#parts;
-    const payload = reduction.reducedBytes(chunk);
+    const payload = reduction.reducedBytes(chunk).slice(); // the next step may begin before a slow link has taken it
     const position = { generation, round: round.number, step: round.step, chunk, payloadBytes: payload.byteLength };
     for (const member of members) member.send({ type: "reduced", ...position }, payload);
   }

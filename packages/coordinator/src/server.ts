@@ -3,6 +3,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { TuttiError } from "@tutti/core/errors";
+import type { ComputeMemory } from "@tutti/core/kernels";
 import {
   BatchingSocket,
   bearsToken,
@@ -10,6 +11,7 @@ import {
   coordinatorCodec,
   FramedConnection,
   maxFrameBytes,
+  PayloadChecksum,
   type PeerRules,
   protocolVersion,
   type SharedFile,
@@ -42,6 +44,8 @@ export interface ServerOptions {
   readonly tls?: TlsOptions | undefined;
   /** @param address where it comes from. */
   readonly accept: (connection: Connection<ToWorker, ToCoordinator>, address: string) => void;
+  /** Where most of what is sent lies. */
+  readonly memory?: ComputeMemory;
   readonly limits?: Partial<ConnectionLimits>;
   /** Makes what a connection's worker is held to; by default `WorkerRules`. */
   readonly rules?: () => PeerRules<ToWorker, ToCoordinator>;
@@ -87,6 +91,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
   const http = httpServer(tls);
   http.headersTimeout = limits.handshakeMs;
   http.requestTimeout = limits.handshakeMs;
+  const checksum = new PayloadChecksum(options.memory);
   const guard = new ConnectionGuard(http, limits);
   const sockets = new WebSocketServer({
     noServer: true,
@@ -109,11 +114,13 @@ export async function serve(options: ServerOptions): Promise<Server> {
       const [name = "", blocks] = String(request.headers[sharedFileHeader] ?? "").split(" ");
       const file = options.sharedFile?.(name);
       const sharesMemory = file !== undefined && blocks === "blocks";
-      const batching = new BatchingSocket(webSocket, request.socket);
+      const batching = new BatchingSocket(webSocket);
+      batching.opened(request.socket);
       const socket = file?.wrap(batching, sharesMemory) ?? batching;
       const connection = new FramedConnection(socket, coordinatorCodec(), rules(), {
         bytesRead: () => request.socket.bytesRead,
         sharesMemory,
+        checksum,
       });
       if (webSocket.protocol === subprotocol) {
         accept(connection, (request.socket.remoteAddress ?? "").replace(/^::ffff:/, ""));

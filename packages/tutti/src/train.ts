@@ -7,7 +7,7 @@ import type { DataPlaces } from "@tutti/core/data";
 import { engineNotice } from "@tutti/core/engine";
 import { isTuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
-import { computeMemory } from "@tutti/core/kernels";
+import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
@@ -203,7 +203,7 @@ async function runTraining(
     }
     const accept = (...from: Parameters<Coordinator["accept"]>): void => coordinator.accept(...from);
     if (listen !== undefined) {
-      const server = await serve({ ...listen, accept });
+      const server = await serve({ ...listen, accept, memory });
       closing.push(() => server.close());
       emit({ type: "notice", message: `listening for workers at ${server.url}` });
       if (options.hosts !== undefined) closing.push(remoteWorkers(options.hosts, server, options, coordinator, log));
@@ -212,7 +212,7 @@ async function runTraining(
       const { places, remove } = await localPlaces(prepared.placed);
       closing.push(remove);
       const data = { places, memoryBytes: options.dataMemoryBytes };
-      closing.push(await joinLocally(children, data, sharedArena !== undefined, coordinator, accept, log));
+      closing.push(await joinLocally(children, data, memory, sharedArena !== undefined, coordinator, accept, log));
     }
     if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
@@ -264,6 +264,7 @@ function remoteWorkers(
 async function joinLocally(
   children: LocalWorkers,
   data: { readonly places: DataPlaces; readonly memoryBytes: number | undefined },
+  memory: ComputeMemory,
   sharesMemory: boolean,
   coordinator: Coordinator,
   accept: (...from: Parameters<Coordinator["accept"]>) => void,
@@ -271,7 +272,7 @@ async function joinLocally(
 ): Promise<() => Promise<void>> {
   const token = randomBytes(32).toString("hex");
   const sharedFile = (name: string) => children.sharedFile(name);
-  const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept, sharedFile });
+  const server: Server = await serve({ host: "127.0.0.1", port: 0, token, accept, sharedFile, memory });
   children.join({
     url: server.url,
     token,

@@ -1,9 +1,11 @@
 import { TuttiError } from "@tutti/core/errors";
+import type { ComputeMemory } from "@tutti/core/kernels";
 import {
   BatchingSocket,
-  type Corkable,
+  type ByteStream,
   FramedConnection,
   maxFrameBytes,
+  PayloadChecksum,
   type PeerRules,
   type SharedFile,
   sharedFileHeader,
@@ -21,6 +23,8 @@ export interface ConnectOptions {
   /** For wss: certificates (PEM) to trust instead of the system's. */
   readonly ca?: string | undefined;
   readonly rules: PeerRules<ToCoordinator, ToWorker>;
+  /** Where most of what is sent lies. */
+  readonly memory?: ComputeMemory | undefined;
   /** What this process shares with the coordinator's, and the name the coordinator knows it by. */
   readonly shared?: { readonly name: string; readonly file: SharedFile } | undefined;
   /** Deadline for TCP, TLS and HTTP. */
@@ -55,14 +59,15 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
     });
     const deadlines = new Deadlines(options);
     // Until the server has answered there is no stream, and nothing is sent.
-    let tcp: (Corkable & { readonly bytesRead: number }) | undefined;
+    let tcp: (ByteStream & { readonly bytesRead: number }) | undefined;
     socket.once("upgrade", (response) => {
       tcp = response.socket;
     });
-    const batching = new BatchingSocket(socket, { cork: () => tcp?.cork(), uncork: () => tcp?.uncork() });
+    const batching = new BatchingSocket(socket);
     const connection = new FramedConnection(shared?.file.wrap(batching) ?? batching, workerCodec(), deadlines, {
       bytesRead: () => tcp?.bytesRead ?? 0,
       sharesMemory: shared?.file.sharesBlocks ?? false,
+      checksum: new PayloadChecksum(options.memory),
     });
     const fail = (error: TuttiError): void => {
       socket.removeAllListeners("error");
@@ -74,6 +79,7 @@ export function connect(options: ConnectOptions): Promise<FramedConnection<ToCoo
     socket.once("open", () => {
       // From now on errors are the connection's: a socket cut with unread bytes resets, which overtakes the close frame.
       socket.off("error", unreachable);
+      if (tcp !== undefined) batching.opened(tcp);
       deadlines.opened((reason) => connection.destroy(reason));
       resolve(connection);
     });

@@ -84,8 +84,13 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   const { arena } = computing.memory;
   const memory = new WorkerMemory(computing.memory);
   const known = new KnownRun();
-  const peers = new SocketPeers({ host: options.peerHost ?? "127.0.0.1", port: options.peerPort ?? 0 });
-  const connectOnce = () => connect({ url, token, ca, shared, rules: new CoordinatorRules(known), ...connectMs });
+  const peers = new SocketPeers({
+    host: options.peerHost ?? "127.0.0.1",
+    port: options.peerPort ?? 0,
+    memory: computing.memory,
+  });
+  const connectOnce = () =>
+    connect({ url, token, ca, shared, memory: computing.memory, rules: new CoordinatorRules(known), ...connectMs });
   // Connecting while the engine loads: both take their time.
   const firstConnection = connectOnce();
   firstConnection.catch(() => {});

@@ -20,7 +20,8 @@ export class WorkerMemory {
   readonly batches: BatchStore;
   readonly kernels: Kernels;
   readonly #blocks = new Map<string, number>();
-  readonly #reductions = new Map<string, Reduction>();
+  readonly #reductions = new Map<string, { readonly all: Reduction[]; free: Reduction[] }>();
+  #reclaimed = 0;
   readonly #stores = new Map<string, Parameters>();
   /** Results that the coordinator reads where they are. They outlast a membership, as their round may. */
   #lent: Loan[] = [];
@@ -39,11 +40,24 @@ export class WorkerMemory {
     return address;
   }
 
-  reduction(shape: SumsShape): Reduction {
+  /** A reduction of this shape, for whoever asks alone until `give` is called. */
+  takeReduction(shape: SumsShape): { readonly reduction: Reduction; readonly give: () => void } {
     const key = JSON.stringify(shape);
-    const reduction = this.#reductions.get(key) ?? new Reduction(this, shape);
-    this.#reductions.set(key, reduction);
-    return reduction;
+    const known = this.#reductions.get(key) ?? { all: [], free: [] };
+    this.#reductions.set(key, known);
+    const reduction = known.free.pop() ?? new Reduction(this, shape);
+    if (!known.all.includes(reduction)) known.all.push(reduction);
+    const reclaimed = this.#reclaimed;
+    const give = (): void => {
+      if (reclaimed === this.#reclaimed) known.free.push(reduction);
+    };
+    return { reduction, give };
+  }
+
+  /** Nobody uses a reduction any more: the connections are closed over which their sums were being sent. */
+  reclaimReductions(): void {
+    this.#reclaimed++;
+    for (const known of this.#reductions.values()) known.free = [...known.all];
   }
 
   /** @param areShared they are the coordinator's own, and seen where they are. */

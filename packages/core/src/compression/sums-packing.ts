@@ -34,20 +34,18 @@ export class SumsPacking {
     return range.subarray(0, this.bytes(node, begin, end));
   }
 
-  /** The floats [begin, end) packed, in a copy. */
+  /** The floats [begin, end) packed, in a copy; a view of where they are, if none of them are rounded. */
   packed(node: TreeNode, sums: number, begin: number, end: number): Uint8Array {
     const { arena, kernels } = this.#memory;
     const floats = packedFloats(this.#rounding, node, begin, end);
     const address = sums + begin * 4;
+    if (floats === 0) return arena.bytes(address, (end - begin) * 4);
     const bytes = new Uint8Array(this.bytes(node, begin, end));
-    let packed = 0;
-    if (floats > 0) {
-      const { to } = this.#rounding!;
-      packed = packedBytes(to, floats);
-      const scratch = this.#scratchFor(floats);
-      kernels.pack(to, scratch, address, floats);
-      bytes.set(arena.bytes(scratch, packed));
-    }
+    const { to } = this.#rounding!;
+    const packed = packedBytes(to, floats);
+    const scratch = this.#scratchFor(floats);
+    kernels.pack(to, scratch, address, floats);
+    bytes.set(arena.bytes(scratch, packed));
     bytes.set(arena.bytes(address + floats * 4, (end - begin - floats) * 4), packed);
     return bytes;
   }

@@ -152,7 +152,7 @@ export class Reduction {
     this.#finish(chunk);
   }
 
-  /** A copy of a final chunk of the whole step's sums, as it travels. */
+  /** A final chunk of the whole step's sums, as it travels: a copy if it is packed, a view until the next step begins otherwise. */
   reducedBytes(chunk: number): Uint8Array {
     const { begin, end } = this.range(chunk);
     const root = this.#root!;

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../clock/index.ts";
 import { TuttiError } from "../errors/index.ts";
-import { checkPayload, HeaderChecksums } from "./checksum.ts";
+import { checkPayload, frameBytes, HeaderChecksums, PayloadChecksum } from "./checksum.ts";
 import type { Codec } from "./codec.ts";
 import type { Message } from "./messages.ts";
 import { type PeerRules, RateLimit } from "./peer-rules.ts";
@@ -57,9 +57,6 @@ export interface MessageSocket {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** Largest raw message; longer payloads are cut into several. */
-export const frameBytes = 1 << 20;
-
 /** Largest header frame of any state; what a WebSocket may buffer of one message. */
 export const maxFrameBytes = 1 << 21;
 
@@ -80,6 +77,8 @@ export interface FramedConnectionParts {
   readonly bytesRead?: () => number;
   /** Both ends name payloads in shared memory instead of sending them. False by default. */
   readonly sharesMemory?: boolean;
+  /** Made for the memory that payloads lie in. */
+  readonly checksum?: PayloadChecksum;
 }
 
 /**
@@ -96,8 +95,9 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   readonly #clock: Clock;
   readonly #bytesRead: () => number;
   readonly #pings: RateLimit;
-  readonly #sent = new HeaderChecksums();
-  readonly #received = new HeaderChecksums();
+  readonly #checksum: PayloadChecksum;
+  readonly #sent: HeaderChecksums;
+  readonly #received: HeaderChecksums;
   /** Messages that came before anybody listened; the rules keep them few. */
   readonly #early: { readonly message: In; readonly payload: Uint8Array | undefined }[] = [];
   #handlers: ConnectionHandlers<In> | undefined;
@@ -117,6 +117,9 @@ export class FramedConnection<Out extends Message, In extends Message> implement
   ) {
     const { clock = systemClock(), bytesRead = () => this.#frameBytes, sharesMemory = false } = parts;
     this.sharesMemory = sharesMemory;
+    this.#checksum = parts.checksum ?? new PayloadChecksum();
+    this.#sent = new HeaderChecksums(this.#checksum);
+    this.#received = new HeaderChecksums(this.#checksum);
     this.#socket = socket;
     this.#codec = codec;
     this.#rules = rules;
@@ -229,11 +232,11 @@ export class FramedConnection<Out extends Message, In extends Message> implement
       );
     }
     const { header, payloadChecksum } = this.#received.open(data);
-    const message = this.#codec.decode(header);
+    const message = this.#codec.decode(Buffer.from(header)); // parts of a message are views of it
     this.#rules.received(message);
     const bytes = "payloadBytes" in message ? message.payloadBytes : 0;
     if (bytes === 0) this.#deliver(message, undefined);
-    else this.#pending = { message, bytes, checksum: payloadChecksum, assembled: undefined, received: 0 };
+    else this.#pending = { message, bytes, expected: payloadChecksum, checksum: 0n, assembled: undefined, received: 0 };
   }
 
   /** A payload that was not sent but named: whole, and as it is at the other end; what could be damaged is its name. */
@@ -242,12 +245,12 @@ export class FramedConnection<Out extends Message, In extends Message> implement
     if (pending === undefined || pending.received > 0 || data.byteLength !== pending.bytes)
       throw new TuttiError("PROTOCOL", `${data.byteLength} bytes of shared memory that no header announced`);
     this.#pending = undefined;
-    checkPayload(pending.message.type, Buffer.from(place, "latin1"), pending.checksum);
+    checkPayload(pending.message.type, this.#checksum.of(Buffer.from(place, "latin1")), pending.expected);
     this.#deliver(pending.message, data);
   }
 
   #receivePayload(pending: PendingPayload<In>, data: Buffer): void {
-    const { message, bytes, checksum } = pending;
+    const { message, bytes } = pending;
     const expected = Math.min(frameBytes, bytes - pending.received);
     if (data.byteLength !== expected) {
       throw new TuttiError(
@@ -255,19 +258,16 @@ export class FramedConnection<Out extends Message, In extends Message> implement
         `${message.type}: a payload frame of ${data.byteLength} bytes, expected ${expected} (${pending.received} of ${bytes} are here)`,
       );
     }
-    if (data.byteLength === bytes) {
-      this.#pending = undefined;
-      if (!isCheckedLater(message)) checkPayload(message.type, data, checksum);
-      this.#deliver(message, data);
-      return;
-    }
-    pending.assembled ??= new Uint8Array(bytes);
-    pending.assembled.set(data, pending.received);
+    if (!isCheckedLater(message)) pending.checksum = this.#checksum.continued(pending.checksum, data);
     pending.received += data.byteLength;
-    if (pending.received < bytes) return;
+    if (data.byteLength < bytes) {
+      pending.assembled ??= new Uint8Array(bytes);
+      pending.assembled.set(data, pending.received - data.byteLength);
+      if (pending.received < bytes) return;
+    }
     this.#pending = undefined;
-    if (!isCheckedLater(message)) checkPayload(message.type, pending.assembled, checksum);
-    this.#deliver(message, pending.assembled);
+    if (!isCheckedLater(message)) checkPayload(message.type, pending.checksum, pending.expected);
+    this.#deliver(message, pending.assembled ?? data);
   }
 
   #deliver(message: In, payload: Uint8Array | undefined): void {
@@ -320,7 +320,9 @@ export class FramedConnection<Out extends Message, In extends Message> implement
 interface PendingPayload<In> {
   readonly message: In;
   readonly bytes: number;
-  readonly checksum: number;
+  /** What the checksum is to be, and what it is up to here. */
+  readonly expected: bigint;
+  checksum: bigint;
   assembled: Uint8Array | undefined;
   received: number;
 }

@@ -1,6 +1,6 @@
-export { BatchingSocket, type Corkable } from "./batching-socket.ts";
+export { BatchingSocket, type ByteStream } from "./batching-socket.ts";
 export { bearsToken } from "./bearer.ts";
-export { HeaderChecksums } from "./checksum.ts";
+export { frameBytes, HeaderChecksums, PayloadChecksum } from "./checksum.ts";
 export * from "./codec.ts";
 export * from "./connection.ts";
 export * from "./connection-pair.ts";

@@ -3,7 +3,7 @@ import type { ProgramManifest } from "../step/shard-program.ts";
 import { printable } from "./printable.ts";
 
 /** Version of this protocol; also in the WebSocket subprotocol name. Any change of a message raises it. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 export const subprotocol = `tutti.v${protocolVersion}`;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

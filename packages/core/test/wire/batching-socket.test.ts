@@ -38,7 +38,8 @@ async function relayed(): Promise<{ sender: WebSocket; stream: Socket; receiver:
 
 test("hands the frames of one turn to the network at once, in order, and those of the next by themselves", async () => {
   const { sender, stream, receiver, reads } = await relayed();
-  const batching = new BatchingSocket(sender, stream);
+  const batching = new BatchingSocket(sender);
+  batching.opened(stream);
   const arrived: number[] = [];
   const arrives = (count: number): Promise<void> =>
     new Promise((resolve) => {
@@ -62,7 +63,8 @@ test("hands the frames of one turn to the network at once, in order, and those o
 
 test("passes on what it does not change", async () => {
   const { sender, stream, receiver } = await relayed();
-  const batching = new BatchingSocket(sender, stream);
+  const batching = new BatchingSocket(sender);
+  batching.opened(stream);
   expect(batching.bufferedAmount).toBe(0);
   expect(batching.placeOf(new Uint8Array(8))).toBeUndefined();
   const ponged = new Promise((resolve) => receiver.once("pong", (data: Buffer) => resolve(data.toString())));
@@ -74,4 +76,27 @@ test("passes on what it does not change", async () => {
   const closed = new Promise((resolve) => batching.on("close", (code) => resolve(code)));
   batching.close(4001, "enough");
   expect(await closed).toBe(4001);
+});
+
+test("hands over messages of all sizes as they were sent, and frees what they were read into once they were heard", async () => {
+  const { sender, stream, receiver } = await relayed();
+  const batching = new BatchingSocket(sender);
+  batching.opened(stream);
+  const sizes = [3, 70_000, 0, 1_000_000, 65_536, 12, 200_000, 5000, 5000, 300_000, 1];
+  const content = (i: number, bytes: number): Buffer => Buffer.alloc(bytes, `message ${i} of many`);
+  const seen: { readonly isSame: boolean; readonly data: Uint8Array; readonly bytes: number }[] = [];
+  const all = new Promise<void>((resolve) => {
+    batching.on("message", (data) => {
+      const i = seen.length;
+      seen.push({ isSame: content(i, sizes[i]!).equals(data), data, bytes: data.byteLength });
+      if (seen.length === sizes.length) setImmediate(resolve);
+    });
+  });
+  for (const [i, bytes] of sizes.entries()) receiver.send(content(i, bytes));
+  await all;
+  expect(seen.map(({ bytes }) => bytes)).toEqual(sizes);
+  expect(seen.every(({ isSame }) => isSame)).toBe(true);
+  const kept = seen.filter(({ bytes, data }) => bytes >= 70_000 && data.byteLength > 0);
+  const canFree = "transfer" in ArrayBuffer.prototype; // not before Node 22
+  expect(kept).toHaveLength(canFree ? 0 : 4);
 });

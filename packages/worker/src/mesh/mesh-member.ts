@@ -40,6 +40,7 @@ export class MeshMember {
   constructor(parts: MeshMemberParts) {
     const { transport, clock, welcome, connection } = parts;
     this.#parts = parts;
+    parts.memory.reclaimReductions();
     if (transport === undefined || welcome.mesh === undefined) return;
     this.#links = new PeerLinks({
       transport,

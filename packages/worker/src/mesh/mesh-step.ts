@@ -52,6 +52,9 @@ export class MeshStep {
   readonly #sums: ReducedSums;
   readonly #have: Uint8Array;
   readonly #held: HeldNode[] = [];
+  readonly #giveReduction: () => void;
+  /** Chunks that were added up here and are being sent. */
+  #unflushed = 0;
   #missing: number;
   #isDivisorKnown = false;
   /** t+1 comes from the coordinator: it is not applied here. */
@@ -65,7 +68,9 @@ export class MeshStep {
     this.#exchange = exchange;
     this.round = exchange.round;
     this.#packing = new SumsPacking(rounding, memory);
-    this.#reduction = memory.reduction({ sumsFloats, chunkFloats, rounding, seed });
+    const { reduction, give } = memory.takeReduction({ sumsFloats, chunkFloats, rounding, seed });
+    this.#reduction = reduction;
+    this.#giveReduction = give;
     const { chunks } = this.#reduction;
     this.#owners = new Array<string>(chunks).fill(coordinator);
     for (const { worker, first, end } of exchange.owners) this.#owners.fill(worker, first, end);
@@ -73,7 +78,6 @@ export class MeshStep {
     this.#nodes = new Set(exchange.nodes.map(nodeKey));
     this.#have = new Uint8Array(chunks);
     this.#missing = chunks;
-    const reduction = this.#reduction;
     this.#sums = {
       chunkFloats,
       sums: memory.block("reduced sums", sumsFloats * 4),
@@ -159,8 +163,10 @@ export class MeshStep {
 
   /** The step was committed or given up. */
   end(): void {
+    if (this.#isOver) return;
     this.#isOver = true;
     for (const held of this.#held) if (held.unflushed === 0) held.result.release();
+    if (this.#unflushed === 0) this.#giveReduction();
   }
 
   get #root(): TreeNode {
@@ -199,8 +205,16 @@ export class MeshStep {
     const { generation, round, step, owners } = this.#exchange;
     const payload = this.#reduction.reducedBytes(chunk);
     const message = { type: "reduced", generation, round, step, chunk, payloadBytes: payload.byteLength } as const;
-    for (const { worker } of owners) if (worker !== welcome.worker) links.send(worker, message, payload);
-    connection.send(message, payload);
+    const flushed = (): void => {
+      if (--this.#unflushed === 0 && this.#isOver) this.#giveReduction();
+    };
+    for (const { worker } of owners) {
+      if (worker === welcome.worker) continue;
+      this.#unflushed++;
+      if (!links.send(worker, message, payload, flushed)) flushed();
+    }
+    this.#unflushed++;
+    connection.send(message, payload, flushed);
     if (this.#have[chunk] !== 0) return;
     const [begin, end] = this.#ends(chunk);
     memory.kernels.copy(this.#sums.sums + begin * 4, this.#reduction.sums + begin * 4, end - begin);

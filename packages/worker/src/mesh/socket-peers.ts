@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { TuttiError } from "@tutti/core/errors";
+import type { ComputeMemory } from "@tutti/core/kernels";
 import {
   BatchingSocket,
   bearsToken,
   FramedConnection,
   maxFrameBytes,
+  PayloadChecksum,
   type PeerMessage,
   type PeerRules,
   peerCodec,
@@ -21,6 +23,8 @@ export interface SocketPeersOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** Where most of what is sent lies. */
+  readonly memory?: ComputeMemory;
 }
 
 /** Connections at the same time, more than workers that could share a run's shards; and what a handshake may take. */
@@ -31,9 +35,11 @@ const handshakeMs = 5000;
 /** Other workers over WebSocket, as coordinators are reached; only who shows the run's key gets one. */
 export class SocketPeers implements PeerTransport {
   readonly #options: SocketPeersOptions;
+  readonly #checksum: PayloadChecksum;
 
   constructor(options: SocketPeersOptions) {
     this.#options = options;
+    this.#checksum = new PayloadChecksum(options.memory);
   }
 
   async listen(key: string, rules: () => Rules, accept: (connection: PeerConnection) => void): Promise<PeerListener> {
@@ -75,9 +81,10 @@ export class SocketPeers implements PeerTransport {
       }
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         request.socket.emit("authenticated");
-        const batching = new BatchingSocket(webSocket, request.socket);
+        const batching = new BatchingSocket(webSocket);
+        batching.opened(request.socket);
         const bytesRead = (): number => request.socket.bytesRead;
-        accept(new FramedConnection(batching, peerCodec(), rules(), { bytesRead }));
+        accept(new FramedConnection(batching, peerCodec(), rules(), { bytesRead, checksum: this.#checksum }));
       });
     });
     await new Promise<void>((resolve, reject) => {
@@ -104,12 +111,16 @@ export class SocketPeers implements PeerTransport {
       socket.once("upgrade", (response) => {
         tcp = response.socket;
       });
-      const batching = new BatchingSocket(socket, { cork: () => tcp?.cork(), uncork: () => tcp?.uncork() });
-      const connection = new FramedConnection(batching, peerCodec(), rules, { bytesRead: () => tcp?.bytesRead ?? 0 });
+      const batching = new BatchingSocket(socket);
+      const connection = new FramedConnection(batching, peerCodec(), rules, {
+        bytesRead: () => tcp?.bytesRead ?? 0,
+        checksum: this.#checksum,
+      });
       const failed = (error: Error): void => reject(new TuttiError("UNREACHABLE", `${url}: ${error.message}`));
       socket.once("error", failed);
       socket.once("open", () => {
         socket.off("error", failed);
+        if (tcp !== undefined) batching.opened(tcp);
         resolve(connection);
       });
     });
