@@ -3,14 +3,14 @@ import { connect } from "node:net";
 import { type MessageOf, protocolVersion, subprotocol, type ToCoordinator, type ToWorker } from "@tutti/core/wire";
 import { WebSocket } from "ws";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
-import { type Frame, type Header, mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
-import { type Ending, type Target, Visitor } from "./visitor.ts";
+import { type Header, mutated, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
+import { afterwards, type Ending, type Target, Visitor } from "./visitor.ts";
 
-/** A visit that no worker would pay, and how a coordinator may end it. */
-export interface BadWorker {
+/** A visit that no worker would pay, and how whom it visits may end it. */
+export interface BadWorker<At extends Target = Target> {
   readonly name: string;
   readonly allowed: readonly number[];
-  visit(target: Target, dice: Dice): Promise<Ending>;
+  visit(target: At, dice: Dice): Promise<Ending>;
 }
 
 const hello = (over: Partial<MessageOf<ToCoordinator, "hello">> = {}): ToCoordinator => ({
@@ -88,18 +88,12 @@ function upgrade(target: Target, headers: Readonly<Record<string, string>>): Pro
   });
 }
 
-/** Sends frames, then one that no state allows, and waits for the end. */
-async function afterwards(visitor: Visitor, frames: readonly Frame[]): Promise<Ending> {
-  for (const frame of frames) visitor.raw(frame);
-  visitor.raw("and good night");
-  return visitor.ended;
-}
-
 const broken = [4000, 4001];
 /** Also damage (4002), what `ws` finds (1002, 1007, 1009), and a goodbye (1000) to a worker of another arithmetic or version. */
 const coded = [1000, 1002, 1007, 1009, 4002, ...broken];
 
-const strangers: readonly BadWorker[] = [
+/** Who does not know the token, at a coordinator's port or a worker's. */
+export const strangers: readonly BadWorker[] = [
   {
     name: "random bytes on the socket",
     allowed: [0, 400],

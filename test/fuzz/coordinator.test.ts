@@ -2,55 +2,24 @@ import { Coordinator, serve } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import type { RunEvent } from "@tutti/core/events";
 import { expect, test } from "vitest";
-import { Dice } from "../../packages/tutti/src/chaos/dice.ts";
 import { prepareRun } from "../../packages/tutti/src/prepare-run.ts";
 import { freshStart } from "../../packages/tutti/src/starting-point.ts";
 import definition from "../fixtures/blobs.ts";
 import { root, TuttiProcess, temporaryFolder, trained } from "../system/tutti-process.ts";
-import { type BadWorker, insiders, outsiders } from "./bad-workers.ts";
-import type { Ending, Target } from "./visitor.ts";
+import { insiders, outsiders } from "./bad-workers.ts";
+import type { Target } from "./visitor.ts";
+import { Visits } from "./visits.ts";
 
 const seed = Number(process.env.TUTTI_FUZZ_SEED ?? 1);
 const outsidersPerStep = 8;
 const token = "6f1d0a3b9c8e7d2f4a5b6c7d8e9f0a1b";
 
-/** All visits of a run, each with the dice of its number: a failure names what repeats it. */
-class Visits {
-  readonly failures: string[] = [];
-  readonly counts = new Map<string, number>();
-  #number = 0;
-
-  async pay(visitors: readonly BadWorker[], target: Target, count: number): Promise<void> {
-    await Promise.all(
-      Array.from({ length: count }, () => {
-        const number = this.#number++;
-        const visitor = visitors[number % visitors.length]!;
-        return this.#pay(visitor, target, number);
-      }),
-    );
-  }
-
-  async #pay({ name, allowed, visit }: BadWorker, target: Target, number: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const hung = new Promise<Ending>((resolve) => {
-      timer = setTimeout(() => resolve({ code: -1, reason: "nobody ended it" }), 10_000);
-    });
-    const { code, reason } = await Promise.race([visit(target, new Dice(seed * 1_000_000 + number, "schedule")), hung]);
-    clearTimeout(timer);
-    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
-    if (!allowed.includes(code))
-      this.failures.push(
-        `seed ${seed}, visit ${number} (${name}): ended with ${code} "${reason}", expected ${allowed}`,
-      );
-  }
-}
-
 test("drops every bad worker with a code, and trains to the same bits meanwhile", async () => {
   const undisturbed = await trained(["test/fixtures/blobs.ts", "--workers", "0", "--out", temporaryFolder()]);
   const prepared = await prepareRun(definition, root);
   const events: RunEvent[] = [];
-  const outside = new Visits();
-  const inside = new Visits();
+  const outside = new Visits(seed);
+  const inside = new Visits(seed);
   const insideVisits: Promise<void>[] = [];
   const startBytes = process.memoryUsage().rss;
   let peakBytes = startBytes;
