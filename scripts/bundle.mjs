@@ -2,7 +2,7 @@
 // what they have in common (packages/tutti/bundle). Loading the 480 modules of the workspace and of its dependencies one by one
 // took most of a start. What npm packages of plain JavaScript export travels inside; their licences, too.
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -43,47 +43,82 @@ const ownSources = {
 };
 
 /**
- * An ES import of node:http reads all that it exports, and so loads Node's WebSocket client with all of undici: 40 ms in each
- * process of Node 26. Requiring it does not.
+ * Node's own modules are required, not imported: an ES import reads all that a module exports, and so loads streams and promises
+ * for node:fs, Web Crypto for node:crypto, and all of undici for node:http: 60 ms in each process of Node 26.
  */
-const lazyHttp = {
-  name: "lazy-http",
-  resolveId: {
-    filter: { id: /^(node:)?https?$/ },
-    handler: (id, _importer, { kind }) =>
-      kind === "import-statement" ? `\0lazy:${id.replace("node:", "")}` : undefined,
-  },
-  load: {
-    filter: { id: /^\0lazy:/ },
-    handler(id) {
-      const name = id.slice("\0lazy:".length);
-      const names = ["Agent", "createServer", "get", "request", "Server", "STATUS_CODES"];
-      const module = createRequire(import.meta.url)(`node:${name}`);
-      const exported = names.filter((key) => key in module);
-      return [
-        'import { createRequire } from "node:module";',
-        `const loaded = createRequire(import.meta.url)("node:${name}");`,
-        `export const { ${exported.join(", ")} } = loaded;`,
-        "export default loaded;",
-      ].join("\n");
-    },
+const requiredBuiltins = {
+  name: "required-builtins",
+  renderChunk(code, { fileName }) {
+    let isHead = true;
+    const lines = code.split("\n").map((line) => {
+      if (!isHead || !line.startsWith("import ")) {
+        isHead &&= line === "" || line.startsWith("//");
+        return line;
+      }
+      const [, bound, name] = /^import (.+) from "([^"]+)";$/.exec(line) ?? [];
+      if (name === undefined || !isBuiltin(name)) return line;
+      const [, names] = /^\{ (.+) \}$/.exec(bound) ?? [];
+      const [, whole] = /^(?:\* as )?([\w$]+)$/.exec(bound) ?? [];
+      if ((names ?? whole) === undefined) throw new Error(`${fileName}: expected names or one name, found ${line}`);
+      const taken = names === undefined ? whole : `{ ${names.replaceAll(" as ", ": ")} }`;
+      return `const ${taken} = process.getBuiltinModule("${name}");`;
+    });
+    return { code: lines.join("\n"), map: null };
   },
 };
 
-/** What yargs measures its help with loads Intl's tables, 20 ms, when it is imported: now when help is shown. */
-const lazySegmenter = {
-  name: "lazy-segmenter",
-  transform: {
-    filter: { id: /\/string-width\/index\.js$/, code: /Intl\.Segmenter/ },
-    handler(code) {
-      const eager = "const segmenter = new Intl.Segmenter();";
-      if (code.split(eager).length !== 2) throw new Error(`string-width: expected once: ${eager}`);
-      const lazy =
-        "let loaded; const segmenter = { segment: (text) => (loaded ??= new Intl.Segmenter()).segment(text) };";
-      return { code: code.replace(eager, lazy), map: null };
+/** Replaces what must be there exactly once, or as often as said. */
+function replaced(id, code, from, to) {
+  if (code.split(from).length !== 2) throw new Error(`${id}: expected once: ${from}`);
+  return code.replace(from, () => to);
+}
+
+/** What a command does not need before it trains, and packages do when they are loaded or called. */
+const lazyParts = [
+  {
+    // Only what speaks TLS or compresses needs these: 20 ms.
+    filter: /\/ws\/lib\/[a-z-]+\.js$/,
+    change: (_, code) => {
+      const lazy = ["https", "tls", "zlib"].filter((name) => code.includes(`const ${name} = require('${name}');`));
+      return lazy.reduce(
+        (changed, name) =>
+          changed
+            .replace(`const ${name} = require('${name}');`, "")
+            .replace(new RegExp(`\\b${name}\\.(?=[a-zA-Z])`, "g"), `process.getBuiltinModule('${name}').`),
+        code,
+      );
     },
   },
-};
+  {
+    // Intl's tables: 20 ms.
+    filter: /\/string-width\/index\.js$/,
+    change: (id, code) => {
+      if (!code.includes("Intl.Segmenter")) return code; // an older version, which another package asks for
+      const segmenter = replaced(
+        id,
+        code,
+        "const segmenter = new Intl.Segmenter();",
+        "let loaded; const segmenter = { segment: (text) => (loaded ??= new Intl.Segmenter()).segment(text) };",
+      );
+      // Sets of characters are made where they are first used: 15 ms.
+      const expression = /^const (\w+) = (\/.+\/[a-z]*[uv][a-z]*);$/m;
+      let changed = segmenter;
+      for (let found = expression.exec(changed); found !== null; found = expression.exec(changed)) {
+        const [line, name, literal] = found;
+        changed = changed.replace(line, "").replaceAll(new RegExp(`\\b${name}\\b`, "g"), () => literal);
+      }
+      return changed;
+    },
+  },
+  {
+    // It renders the command's help in case that its work fails, which then says why without it: 40 ms.
+    filter: /\/yargs\/build\/lib\/command\.js$/,
+    change: (id, code) => replaced(id, code, "yargs.getInternalMethods().getUsageInstance().cacheHelpMessage();", ";"),
+  },
+].map(({ filter, change }, i) => ({
+  name: `lazy-part-${i}`,
+  transform: { filter: { id: filter }, handler: (code, id) => ({ code: change(id, code), map: null }) },
+}));
 
 /** What npm packages say of themselves, and the text of their licences. Throws for one without either. */
 function licences(modules) {
@@ -111,7 +146,7 @@ export async function bundle() {
     platform: "node",
     input: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, join(packages, path)])),
     external: isExternal,
-    plugins: [ownSources, lazyHttp, lazySegmenter],
+    plugins: [ownSources, ...lazyParts, requiredBuiltins],
     tsconfig: false,
     transform: { define: { __dirname: "import.meta.dirname" } }, // of CommonJS modules: piscina's, to find its worker.js
     onLog(level, log) {

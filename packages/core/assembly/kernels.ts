@@ -8,5 +8,6 @@ export { normal } from "./normal";
 export { bernoulli } from "./philox";
 export { packBfloat16, packInt8, roundBfloat16, roundInt8, unpackBfloat16, unpackInt8 } from "./rounding";
 export { sgd, sgdMomentum, sgdNesterov } from "./sgd";
+export { uniform } from "./uniform";
 export { add, copy, firstNonFinite, quickSquares, sumOfSquares } from "./vectors";
 export { average, limitRows } from "./weights";

@@ -1,6 +1,7 @@
 // Normal numbers by Box and Muller (1958), in float64 and with the very operations of src/random/portable-math.ts and
 // src/random/stream.ts, in their order, so that both give the same bits.
-import { drawBlocks, word0, word1, word2, word3 } from "./philox";
+import { drawBlocks, storeBlocks, word0, word1, word2, word3 } from "./philox";
+import { demote, upper } from "./vectors";
 
 const ln2High: f64 = 0.6931471803691238;
 const ln2Low: f64 = 1.9082149292705877e-10;
@@ -93,17 +94,6 @@ function pair(a: v128, b: v128, mean: v128, std: v128): void {
   sine = f64x2.add(mean, f64x2.mul(std, f64x2.mul(radius, sine)));
 }
 
-/** Two float64 and two more as four float32. */
-@inline
-function demote(low: v128, high: v128): v128 {
-  return v128.shuffle<i64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
-}
-
-@inline
-function upper(words: v128): v128 {
-  return v128.shuffle<i64>(words, words, 1, 0);
-}
-
 /**
  * The normal float32 of `blocks` blocks, four each: words (0, 1) and (2, 3) of the block with key (key0, key1) and counter (firstBlock
  * + i, blockHigh, path0, path1) give a cosine and a sine. Writes 16 floats at a time: up to 48 bytes beyond the last block.
@@ -130,15 +120,7 @@ export function normal(
     pair(upper(word2), upper(word3), means, stds);
     const v2 = demote(first, cosine);
     const v3 = demote(second, sine);
-    // Blocks one after the other: transpose the four by four values.
-    const low01 = v128.shuffle<i32>(v0, v1, 0, 4, 1, 5);
-    const high01 = v128.shuffle<i32>(v0, v1, 2, 6, 3, 7);
-    const low23 = v128.shuffle<i32>(v2, v3, 0, 4, 1, 5);
-    const high23 = v128.shuffle<i32>(v2, v3, 2, 6, 3, 7);
-    v128.store(at, v128.shuffle<i64>(low01, low23, 0, 2));
-    v128.store(at, v128.shuffle<i64>(low01, low23, 1, 3), 16);
-    v128.store(at, v128.shuffle<i64>(high01, high23, 0, 2), 32);
-    v128.store(at, v128.shuffle<i64>(high01, high23, 1, 3), 48);
+    storeBlocks(at, v0, v1, v2, v3);
     at += 64;
   }
 }

@@ -44,6 +44,19 @@ export function drawBlocks(firstBlock: u32, position: v128, path0: u32, path1: u
   word3 = c3;
 }
 
+/** Writes four blocks one after the other, given value 0 of each, value 1 of each and so on: four by four, transposed. */
+@inline
+export function storeBlocks(at: usize, v0: v128, v1: v128, v2: v128, v3: v128): void {
+  const low01 = v128.shuffle<i32>(v0, v1, 0, 4, 1, 5);
+  const high01 = v128.shuffle<i32>(v0, v1, 2, 6, 3, 7);
+  const low23 = v128.shuffle<i32>(v2, v3, 0, 4, 1, 5);
+  const high23 = v128.shuffle<i32>(v2, v3, 2, 6, 3, 7);
+  v128.store(at, v128.shuffle<i64>(low01, low23, 0, 2));
+  v128.store(at, v128.shuffle<i64>(low01, low23, 1, 3), 16);
+  v128.store(at, v128.shuffle<i64>(high01, high23, 0, 2), 32);
+  v128.store(at, v128.shuffle<i64>(high01, high23, 1, 3), 48);
+}
+
 /**
  * For each of `samples` samples, `sampleFloats` float32 that are `scale` where the random uint32 is below `threshold`, else
  * 0. Value i of the sample at position p is word i mod 4 of the block with key (key0, key1) and counter
@@ -64,15 +77,7 @@ export function bernoulli(
       const v1 = v128.and(i32x4.lt_u(word1, limits), scales);
       const v2 = v128.and(i32x4.lt_u(word2, limits), scales);
       const v3 = v128.and(i32x4.lt_u(word3, limits), scales);
-      // Blocks one after the other: transpose the four by four words.
-      const low01 = v128.shuffle<i32>(v0, v1, 0, 4, 1, 5);
-      const high01 = v128.shuffle<i32>(v0, v1, 2, 6, 3, 7);
-      const low23 = v128.shuffle<i32>(v2, v3, 0, 4, 1, 5);
-      const high23 = v128.shuffle<i32>(v2, v3, 2, 6, 3, 7);
-      v128.store(at, v128.shuffle<i64>(low01, low23, 0, 2));
-      v128.store(at, v128.shuffle<i64>(low01, low23, 1, 3), 16);
-      v128.store(at, v128.shuffle<i64>(high01, high23, 0, 2), 32);
-      v128.store(at, v128.shuffle<i64>(high01, high23, 1, 3), 48);
+      storeBlocks(at, v0, v1, v2, v3);
       at += 64;
     }
   }

@@ -109,3 +109,15 @@ export function firstNonFinite(address: usize, count: usize): i32 {
   }
   return -1;
 }
+
+/** Two float64 and two more as four float32. */
+@inline
+export function demote(low: v128, high: v128): v128 {
+  return v128.shuffle<i64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+}
+
+/** The upper two words where the lower two were. */
+@inline
+export function upper(words: v128): v128 {
+  return v128.shuffle<i64>(words, words, 1, 0);
+}

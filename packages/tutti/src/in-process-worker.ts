@@ -3,24 +3,22 @@ import { hostname } from "node:os";
 import type { Coordinator } from "@tutti/coordinator";
 import { systemClock } from "@tutti/core/clock";
 import type { Dataset } from "@tutti/core/data";
-import { engineName, numericClass, openLanes } from "@tutti/core/engine";
-import type { ComputeMemory } from "@tutti/core/kernels";
+import { engineName, numericClass } from "@tutti/core/engine";
 import { connectionPair } from "@tutti/core/wire";
 import { Worker, WorkerMemory } from "@tutti/worker";
+import type { InProcessLanes } from "./in-process-lanes.ts";
 
 /**
- * A worker in this process (`workers: 0`): the same logic over a connection without sockets, in the coordinator's own
- * memory. Returns how to end it.
+ * A worker in this process (`workers: 0`): the same logic over a connection without sockets. Returns how to end it, but for
+ * its lanes. Throws ENGINE_MISSING.
  */
 export async function inProcessWorker(
   coordinator: Coordinator,
-  memory: ComputeMemory,
-  lanesCount: number,
+  { memory, lanes: opening }: InProcessLanes,
   data: ReadonlyMap<string, Dataset>,
   log: (line: string) => void,
 ): Promise<() => Promise<void>> {
-  const { arena } = memory;
-  const lanes = await openLanes({ arena, count: lanesCount, near: true });
+  const lanes = await opening;
   const { coordinatorEnd, workerEnd } = connectionPair(true);
   const worker = new Worker({
     connection: workerEnd,
@@ -28,7 +26,7 @@ export async function inProcessWorker(
     memory: new WorkerMemory(memory),
     clock: systemClock(),
     checkProgram: () => {}, // made by this very process
-    numericClass: (task) => numericClass({ ...task, lanes, arena }),
+    numericClass: (task) => numericClass({ ...task, lanes, memory }),
     identity: {
       instance: randomUUID(),
       host: hostname(),
@@ -46,6 +44,5 @@ export async function inProcessWorker(
   });
   return async () => {
     await parted;
-    await lanes.close();
   };
 }

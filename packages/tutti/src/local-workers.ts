@@ -41,14 +41,6 @@ const healthyMs = 10_000;
 /** How long processes have to end by themselves when their run is over. */
 export const endGraceMs = 3000;
 
-/** Undefined for none. */
-export function startLocalWorkers(count: number, lanes: number): LocalWorkers | undefined {
-  if (count === 0) return undefined;
-  const workers = new LocalWorkers(lanes);
-  workers.start(count);
-  return workers;
-}
-
 /**
  * Worker processes of this machine. They are started before there is anything to join, so that they load their code and the engine
  * while this process reads the run. One that dies is started again; its IPC channel tells it what to join and when this
@@ -68,6 +60,13 @@ export class LocalWorkers {
   readonly #lines: string[] = [];
   #isClosing = false;
   #nextPlace = 1;
+
+  /** @param lanes computing threads of each. */
+  static start(count: number, lanes: number): LocalWorkers {
+    const workers = new LocalWorkers(lanes);
+    workers.start(count);
+    return workers;
+  }
 
   /** @param lanes computing threads of each. */
   constructor(lanes: number) {

@@ -1,19 +1,20 @@
 import type { Progress, StartingPoint } from "@tutti/coordinator";
 import type { Checkpoint } from "@tutti/core/checkpoint";
 import { TuttiError } from "@tutti/core/errors";
+import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import type { CompiledRun } from "@tutti/core/run";
 import type { FlatLayout } from "@tutti/core/step";
 import * as v from "valibot";
 
-/** A new run: initial parameters, optimizer state at its initial values. */
-export function freshStart(compiled: CompiledRun): StartingPoint {
+/** A new run: initial parameters, drawn in `memory`, optimizer state at its initial values. */
+export function freshStart(compiled: CompiledRun, memory: ComputeMemory = computeMemory()): StartingPoint {
   const { trainable, optimizer } = compiled;
   const slots = optimizer.slots.map(({ initialValue }) => {
     const slot = new Float32Array(trainable.totalFloats);
     for (const { offset, length } of trainable.entries) slot.fill(initialValue, offset, offset + length);
     return slot;
   });
-  return { step: 0, parameters: compiled.initialParameters(), slots };
+  return { step: 0, parameters: compiled.initialParameters(undefined, memory), slots };
 }
 
 /** Goes on from a checkpoint. Throws CHECKPOINT_INVALID if its tensors are not those of the run. */

@@ -10,8 +10,9 @@ import type { RunEvent } from "@tutti/core/events";
 import { type ComputeMemory, computeMemory } from "@tutti/core/kernels";
 import type { RunDefinition } from "@tutti/core/run";
 import { explainNonFinite } from "./explain-non-finite.ts";
+import { InProcessLanes } from "./in-process-lanes.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
-import { type LocalWorkers, startLocalWorkers } from "./local-workers.ts";
+import { LocalWorkers } from "./local-workers.ts";
 import type { Observer } from "./observers.ts";
 import { OutputDirectory } from "./output-directory.ts";
 import { localPlaces } from "./placed-data.ts";
@@ -93,39 +94,42 @@ const sharedChunkFloats = 2 ** 22;
  * iterating: events go to those who listen at the time. Rejects with what made the run fail (TuttiError).
  */
 export function train(definition: RunDefinition, options: TrainOptions = {}): TrainingHandle {
-  const { workers = 0, lanes = 1 } = options;
-  return trainOn(startLocalWorkers(workers, lanes), definition, options);
+  const { workers = 0, lanes = 1, listen } = options;
+  const started =
+    workers > 0 ? LocalWorkers.start(workers, lanes) : listen === undefined ? new InProcessLanes(lanes) : undefined;
+  return trainOn(started, definition, options);
 }
 
-/** As `train`, with processes that its caller has started before it knew the definition. They end with the run. */
-export function trainOn(
-  children: LocalWorkers | undefined,
-  definition: RunDefinition,
-  options: TrainOptions,
-): TrainingHandle {
+/** What computes on this machine. */
+export type Started = LocalWorkers | InProcessLanes | undefined;
+
+/** As `train`, with what its caller has started before it knew the definition. It ends with the run. */
+export function trainOn(started: Started, definition: RunDefinition, options: TrainOptions): TrainingHandle {
   const { signal, observers } = options;
-  return new Training((stop, emit) => runTraining(children, definition, options, stop, emit), { signal, observers });
+  return new Training((stop, emit) => runTraining(started, definition, options, stop, emit), { signal, observers });
 }
 
 async function runTraining(
-  children: LocalWorkers | undefined,
+  started: Started,
   definition: RunDefinition,
   options: TrainOptions,
   stop: AbortSignal,
   emit: (event: RunEvent) => void,
 ): Promise<TrainResult> {
-  const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
+  const { workers = 0, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
   const prepared = await prepareRun(definition, baseDirectory, {
     dataMemoryBytes: options.dataMemoryBytes,
     placement: definition.plain.placement,
     maxSteps,
     ...(shards === undefined ? {} : { shards }),
   }).catch(async (error: unknown) => {
-    await children?.close(0);
+    await started?.close(0);
     throw error;
   });
   const { compiled, run } = prepared;
-  const closing: (() => Promise<void>)[] = [() => prepared.close(), async () => children?.close()];
+  const children = started instanceof LocalWorkers ? started : undefined;
+  const here = started instanceof InProcessLanes ? started : undefined;
+  const closing: (() => Promise<void>)[] = [() => prepared.close(), async () => started?.close()];
   let output: OutputDirectory | undefined;
   let dashboard: RunDashboard | undefined;
   const onEvent = (event: RunEvent): void => {
@@ -158,14 +162,13 @@ async function runTraining(
     const saveNow = output?.saveNow.bind(output);
     const checkpoint = options.from === undefined ? output?.resumed : await readCheckpoint(options.from);
     const exchange = options.exchange ?? "star";
-    const isInProcess = workers === 0 && listen === undefined;
     // Workers that exchange directly have replicas of their own.
     const sharedArena = exchange === "star" ? children?.arena : undefined;
-    const memory = computeMemory(sharedArena);
-    const chunkFloats = isInProcess || sharedArena !== undefined ? sharedChunkFloats : copiedChunkFloats;
+    const memory = here?.memory ?? computeMemory(sharedArena);
+    const chunkFloats = here !== undefined || sharedArena !== undefined ? sharedChunkFloats : copiedChunkFloats;
     const coordinator = new Coordinator(
       run,
-      checkpoint === undefined ? freshStart(compiled) : startFrom(checkpoint, compiled),
+      checkpoint === undefined ? freshStart(compiled, memory) : startFrom(checkpoint, compiled),
       {
         clock: systemClock(),
         memory,
@@ -214,7 +217,7 @@ async function runTraining(
       const data = { places, memoryBytes: options.dataMemoryBytes };
       closing.push(await joinLocally(children, data, memory, sharedArena !== undefined, coordinator, accept, log));
     }
-    if (isInProcess) closing.push(await inProcessWorker(coordinator, memory, lanes, prepared.placed, log));
+    if (here !== undefined) closing.push(await inProcessWorker(coordinator, here, prepared.placed, log));
     const done = await coordinator.train().catch(async (error: unknown) => {
       const explained = await explainNonFinite(error, definition, baseDirectory, coordinator.view);
       const code = isTuttiError(explained) ? explained.code : "INTERNAL";

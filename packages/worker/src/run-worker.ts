@@ -81,7 +81,6 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
   // Before connecting: a large set takes its time, and a coordinator does not wait for a greeting.
   const data = await openedPlaces(options.data, options.dataMemoryBytes);
   const computing = options.computing ?? openComputing(options.lanes);
-  const { arena } = computing.memory;
   const memory = new WorkerMemory(computing.memory);
   const known = new KnownRun();
   const peers = new SocketPeers({
@@ -115,7 +114,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<Parting> {
           memory,
           clock: systemClock(),
           checkProgram: (onnx) => check(onnx, graphLimits),
-          numericClass: (task) => numericClass({ ...task, lanes, arena }),
+          numericClass: (task) => numericClass({ ...task, lanes, memory: computing.memory }),
           identity: {
             instance,
             host: hostname(),

@@ -24,18 +24,8 @@ export interface KernelExports extends OptimizerKernels {
     threshold: number,
     scale: number,
   ): void;
-  normal(
-    dst: number,
-    blocks: number,
-    firstBlock: number,
-    blockHigh: number,
-    key0: number,
-    key1: number,
-    path0: number,
-    path1: number,
-    mean: number,
-    std: number,
-  ): void;
+  normal(...drawn: [...DrawnBlocks, mean: number, std: number]): void;
+  uniform(...drawn: [...DrawnBlocks, low: number, span: number]): void;
   roundBfloat16(...range: RandomRange): void;
   roundInt8(...range: RandomRange): void;
   packBfloat16(dst: number, src: number, count: number): void;
@@ -43,6 +33,17 @@ export interface KernelExports extends OptimizerKernels {
   unpackBfloat16(dst: number, src: number, count: number): void;
   unpackInt8(dst: number, src: number, count: number): void;
 }
+
+type DrawnBlocks = [
+  dst: number,
+  blocks: number,
+  firstBlock: number,
+  blockHigh: number,
+  key0: number,
+  key1: number,
+  path0: number,
+  path1: number,
+];
 
 type RandomRange = [
   address: number,

@@ -103,9 +103,19 @@ export class Kernels {
     path: WordPair,
     { mean, std }: { readonly mean: number; readonly std: number },
   ): void {
-    checkAddress(dst);
-    const high = Math.floor(firstBlock / 2 ** 32);
-    this.raw.normal(dst, blocks, firstBlock >>> 0, high, key[0], key[1], path[0], path[1], mean, std);
+    this.raw.normal(...drawnBlocks(dst, blocks, firstBlock, key, path), mean, std);
+  }
+
+  /** Uniform float32 as `RandomStream.fillUniform` draws them; otherwise as `normal`. */
+  uniform(
+    dst: number,
+    blocks: number,
+    firstBlock: number,
+    key: WordPair,
+    path: WordPair,
+    { low, high }: { readonly low: number; readonly high: number },
+  ): void {
+    this.raw.uniform(...drawnBlocks(dst, blocks, firstBlock, key, path), low, high - low);
   }
 
   /**
@@ -165,6 +175,12 @@ export class Kernels {
     checkAddress(address);
     return BigInt.asUintN(64, this.raw.hash64(address, bytes, seed));
   }
+}
+
+function drawnBlocks(dst: number, blocks: number, firstBlock: number, key: WordPair, path: WordPair) {
+  checkAddress(dst);
+  const position = [firstBlock >>> 0, Math.floor(firstBlock / 2 ** 32)] as const;
+  return [dst, blocks, ...position, key[0], key[1], path[0], path[1]] as const;
 }
 
 /** What gradient sums can be rounded to. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { TuttiError } from "../errors/index.ts";
-import type { RandomStream } from "../random/index.ts";
+import type { ValueStream } from "../random/index.ts";
 import { fillOrthogonal } from "./orthogonal.ts";
 
 /** How a parameter's first values are made; plain data. */
@@ -129,7 +129,7 @@ export function fanInUniform(fanIn: number): Init {
 }
 
 /** Fills `out` (float32) with first values; `stream` is the parameter's own, `shape` its shape. */
-export function fillInitial(out: Float32Array, init: Init, stream: RandomStream, shape: readonly number[]): void {
+export function fillInitial(out: Float32Array, init: Init, stream: ValueStream, shape: readonly number[]): void {
   switch (init.kind) {
     case "zeros":
       out.fill(0);
@@ -172,7 +172,7 @@ export function fillInitial(out: Float32Array, init: Init, stream: RandomStream,
 }
 
 /** What falls outside is drawn again from the values that follow. */
-function fillTruncated(out: Float32Array, init: Init & { kind: "truncatedNormal" }, stream: RandomStream): void {
+function fillTruncated(out: Float32Array, init: Init & { kind: "truncatedNormal" }, stream: ValueStream): void {
   const { mean, std, low, high } = init;
   const drawn = new Float32Array(4096);
   let filled = 0;

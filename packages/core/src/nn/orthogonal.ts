@@ -1,12 +1,12 @@
 import { TuttiError } from "../errors/index.ts";
-import type { RandomStream } from "../random/index.ts";
+import type { ValueStream } from "../random/index.ts";
 
 /**
  * A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`: Gram-Schmidt on normal values,
  * each vector projected twice (Giraud et al. 2005: twice is enough), in float64 with + − · / √ only. The first axis of `shape`
  * counts rows, the others together columns.
  */
-export function fillOrthogonal(out: Float32Array, shape: readonly number[], gain: number, stream: RandomStream): void {
+export function fillOrthogonal(out: Float32Array, shape: readonly number[], gain: number, stream: ValueStream): void {
   const rows = shape[0] ?? 0;
   const columns = out.length / rows;
   if (shape.length < 2) {

@@ -17,6 +17,9 @@ export function randomStream(seed: number | bigint, ...path: (string | number)[]
   return new RandomStream(seedBits(seed), hashPath(path));
 }
 
+/** Where values of a stream come from: its definition, or kernels that give the same. */
+export type ValueStream = Pick<RandomStream, "fillUniform" | "fillNormal">;
+
 export class RandomStream {
   readonly #key0: number;
   readonly #key1: number;

@@ -13,6 +13,7 @@ import {
 } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { type Graph, gradients, simplify, specialize } from "../graph/index.ts";
+import { type ComputeMemory, computeMemory } from "../kernels/index.ts";
 import { collectMetrics, type Figures, sumsMetrics } from "../metrics/index.ts";
 import { describeModule, type ModuleTree, moduleTree, rootsOf } from "../nn/module-tree.ts";
 import { type CompiledOptimizer, compileOptimizer } from "../optim/index.ts";
@@ -101,8 +102,8 @@ export interface CompiledRun {
   readonly record: PlainObject;
   /** SHA-256 (hex) of the record. */
   readonly digest: string;
-  /** New buffer in the layout; padding is zero. @param seed the run's by default. */
-  initialParameters(seed?: number): Float32Array<ArrayBuffer>;
+  /** New buffer in the layout; padding is zero. @param seed the run's by default. @param memory to draw in; new by default. */
+  initialParameters(seed?: number, memory?: ComputeMemory): Float32Array<ArrayBuffer>;
 }
 
 export interface RunDatasets {
@@ -185,7 +186,8 @@ export function compileRun(
     evaluationGraph: (samples) => evaluationGraph(evaluationTrace, samples),
     record,
     digest: digestOf(record),
-    initialParameters: (seed = plain.seed) => initialParameters(tree, layout.all, seed, given),
+    initialParameters: (seed = plain.seed, memory = computeMemory()) =>
+      initialParameters(tree, layout.all, seed, memory, given),
   };
 }
 

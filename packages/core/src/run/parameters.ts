@@ -1,7 +1,7 @@
 import { TuttiError } from "../errors/index.ts";
+import { type ComputeMemory, Draws } from "../kernels/index.ts";
 import { fillInitial, type Init } from "../nn/init.ts";
 import type { ModuleTree } from "../nn/module-tree.ts";
-import { randomStream } from "../random/index.ts";
 import { type FlatLayout, flatLayout, type LayoutEntry } from "../step/index.ts";
 import { suggestion } from "./nearest.ts";
 
@@ -50,21 +50,24 @@ function matching(pattern: string, paths: readonly string[]): readonly string[] 
 /**
  * First values in a new buffer of the layout, padding zero. Each parameter has a random stream of its own, by seed and
  * path: adding a layer does not change the others.
+ * @param memory of which some is taken to draw in.
  * @param given values by name that replace the model's own.
  */
 export function initialParameters(
   tree: ModuleTree,
   layout: FlatLayout,
   seed: number,
+  memory: ComputeMemory,
   given: ReadonlyMap<string, Float32Array> = new Map(),
 ): Float32Array<ArrayBuffer> {
   const values = new Float32Array(layout.totalFloats);
+  const draws = new Draws(memory);
   const inits = new Map<string, Init>([...tree.parameters, ...tree.buffers].map(({ path, spec }) => [path, spec.init]));
   for (const { name, shape, offset, length } of layout.entries) {
     const own = given.get(name);
     if (own !== undefined) values.set(own, offset);
     else
-      fillInitial(values.subarray(offset, offset + length), inits.get(name)!, randomStream(seed, "init", name), shape);
+      fillInitial(values.subarray(offset, offset + length), inits.get(name)!, draws.stream(seed, "init", name), shape);
   }
   return values;
 }

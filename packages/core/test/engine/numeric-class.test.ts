@@ -1,4 +1,5 @@
 import { engineInfo, engineVersion, inlineLane, type Lanes, numericClass, openLanes } from "@tutti/core/engine";
+import { computeMemory } from "@tutti/core/kernels";
 import { expect, test } from "vitest";
 import { canonicalBytes } from "../../src/engine/canonical-bytes.ts";
 import { laneThreadUrl } from "../../src/engine/thread-lane.ts";
@@ -20,7 +21,7 @@ async function classOn(lanes: Lanes, pixel = 7): Promise<string> {
   step.arena.floats(step.parameters, 64).fill(pixel); // the canary must not depend on what was there
   const found = await numericClass({
     lanes,
-    arena: step.arena,
+    memory: computeMemory(step.arena),
     programs,
     parameters: step.parameters,
     generation: pixel,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { data, packRows } from "@tutti/core/data";
 import { inlineLane, type Lanes, openLanes, packedRandoms } from "@tutti/core/engine";
-import { createKernels } from "@tutti/core/kernels";
+import { computeMemory, createKernels, Draws } from "@tutti/core/kernels";
 import { Arena } from "@tutti/core/memory";
 import { nn } from "@tutti/core/nn";
 import { optim } from "@tutti/core/optim";
@@ -51,6 +51,43 @@ test("normal numbers are those of the portable functions, bit for bit, across th
     kernels.normal(address, 4, 2 ** 32, key, path, { mean, std });
     randomStream(seed, "normal", 1).fillNormal(expected, mean, std, 2 ** 34);
     expect([...arena.floats(address, 16)]).toEqual([...expected.subarray(0, 16)]);
+  }
+});
+
+test("uniform numbers are those of the stream, bit for bit, across the halves of the counter too", () => {
+  const arena = new Arena(1 << 20);
+  const kernels = createKernels(arena.memory);
+  const floats = 65_536;
+  const address = arena.allocate(4 * floats);
+  const drawn = [
+    { seed: 3, firstBlock: 0, low: -0.05103103630798288, high: 0.05103103630798288 },
+    { seed: -7, firstBlock: 2 ** 32 - 16_384, low: -0.1, high: 0.1 },
+  ];
+  for (const { seed, firstBlock, low, high } of drawn) {
+    const { key, path } = randomWords(seed, "uniform", 1);
+    kernels.uniform(address, floats / 4, firstBlock, key, path, { low, high });
+    const expected = new Float32Array(floats);
+    randomStream(seed, "uniform", 1).fillUniform(expected, low, high, 4 * firstBlock);
+    expect(Buffer.compare(bytesOf(arena.floats(address, floats)), bytesOf(expected)) === 0).toBe(true);
+  }
+});
+
+test("draws fill any range with the values of the stream, wherever the range begins and ends", () => {
+  const draws = new Draws(computeMemory(new Arena(1 << 20)));
+  const ranges = [
+    { first: 0, length: 1 },
+    { first: 3, length: 5 },
+    { first: 17, length: 40_001 },
+    { first: 2 ** 34 - 6, length: 30 },
+  ];
+  for (const { first, length } of ranges) {
+    const [drawn, expected] = [new Float32Array(length), new Float32Array(length)];
+    draws.stream(5, "a", 2).fillUniform(drawn, -2, 0.3, first);
+    randomStream(5, "a", 2).fillUniform(expected, -2, 0.3, first);
+    expect(Buffer.compare(bytesOf(drawn), bytesOf(expected)) === 0).toBe(true);
+    draws.stream(5, "a", 2).fillNormal(drawn, 1, 0.3, first);
+    randomStream(5, "a", 2).fillNormal(expected, 1, 0.3, first);
+    expect(Buffer.compare(bytesOf(drawn), bytesOf(expected)) === 0).toBe(true);
   }
 });
 

@@ -2,9 +2,8 @@ import { basename, extname, join } from "node:path";
 import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
-import type { LocalWorkers } from "../local-workers.ts";
 import { tensorboard } from "../tensorboard/tensorboard.ts";
-import { type TrainOptions, trainOn } from "../train.ts";
+import { type Started, type TrainOptions, trainOn } from "../train.ts";
 import type { TrainingHandle } from "../training-handle.ts";
 import type { RunArguments } from "./commands/run-options.ts";
 import { tokenFromEnvironment } from "./environment.ts";
@@ -14,13 +13,13 @@ import { JsonReporter } from "./report/json-reporter.ts";
 import type { Reporter } from "./report/reporter.ts";
 import { TerminalReporter } from "./report/terminal-reporter.ts";
 
-/** `tutti train`: this process coordinates worker processes of this machine, if there are any. */
+/** `tutti train`: this process coordinates worker processes of this machine, or lanes of its own. */
 export function trainLocally(
   args: RunArguments,
-  { workers, lanes, children }: { workers: number; lanes: number; children: LocalWorkers | undefined },
+  { workers, lanes, started }: { workers: number; lanes: number; started: Started },
   output: Output,
 ): Promise<void> {
-  return trainRun(args, children, { workers, lanes }, output);
+  return trainRun(args, started, { workers, lanes }, output);
 }
 
 /** `tutti coordinator`: workers come from anywhere. */
@@ -45,15 +44,10 @@ function dashboardOf(args: RunArguments, { listen }: TrainOptions, { stdout }: O
   return { host, port, token, tls: listen?.tls, name };
 }
 
-async function trainRun(
-  args: RunArguments,
-  children: LocalWorkers | undefined,
-  where: TrainOptions,
-  output: Output,
-): Promise<void> {
+async function trainRun(args: RunArguments, started: Started, where: TrainOptions, output: Output): Promise<void> {
   const reporter: Reporter = args.json ? new JsonReporter(output) : new TerminalReporter(output, args.run);
-  const { handle } = await begun(args, children, where, reporter, output).catch(async (error: unknown) => {
-    await children?.close(0);
+  const { handle } = await begun(args, started, where, reporter, output).catch(async (error: unknown) => {
+    await started?.close(0);
     throw error;
   });
   const release = onInterrupt(output, () => handle.stop(), reporter);
@@ -69,13 +63,13 @@ async function trainRun(
 
 async function begun(
   args: RunArguments,
-  children: LocalWorkers | undefined,
+  started: Started,
   where: TrainOptions,
   reporter: Reporter,
   output: Output,
 ): Promise<{ readonly handle: TrainingHandle }> {
   const { definition, directory } = await loadRunFile(args.run);
-  const handle = trainOn(children, applyOverrides(definition, args.set), {
+  const handle = trainOn(started, applyOverrides(definition, args.set), {
     ...where,
     baseDirectory: directory,
     out: args.out ?? join("runs", basename(args.run, extname(args.run))),

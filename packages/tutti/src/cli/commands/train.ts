@@ -1,4 +1,6 @@
 import type { Argv } from "yargs";
+import type { InProcessLanes } from "../../in-process-lanes.ts";
+import type { LocalWorkers } from "../../local-workers.ts";
 import { wholeNumber } from "../option-values.ts";
 import type { Output } from "../output.ts";
 import { type RunArguments, withRunOptions } from "./run-options.ts";
@@ -47,8 +49,16 @@ async function run(
     return printConfig(args, output);
   }
   const { workers = 2, lanes = 1 } = args;
-  const { startLocalWorkers } = await import("../../local-workers.ts");
-  const children = startLocalWorkers(workers, lanes); // first of all: they load beside what follows
+  const started = await start(workers, lanes); // first of all: it loads beside what follows
   const { trainLocally } = await import("../train-run.ts");
-  await trainLocally(args, { workers, lanes, children }, output);
+  await trainLocally(args, { workers, lanes, started }, output);
+}
+
+async function start(workers: number, lanes: number): Promise<LocalWorkers | InProcessLanes> {
+  if (workers === 0) {
+    const { InProcessLanes } = await import("../../in-process-lanes.ts");
+    return new InProcessLanes(lanes);
+  }
+  const { LocalWorkers } = await import("../../local-workers.ts");
+  return LocalWorkers.start(workers, lanes);
 }

@@ -1,6 +1,6 @@
 import { data } from "@tutti/core/data";
 import { inlineLane, numericClass } from "@tutti/core/engine";
-import { Arena } from "@tutti/core/memory";
+import { computeMemory } from "@tutti/core/kernels";
 import { nn } from "@tutti/core/nn";
 import { optim } from "@tutti/core/optim";
 import { defineRun } from "@tutti/core/run";
@@ -11,7 +11,8 @@ import { prepareRun } from "../../prepare-run.ts";
  * pins the class of its own programs.
  */
 export async function referenceClass(): Promise<string> {
-  const arena = new Arena();
+  const memory = computeMemory();
+  const { arena } = memory;
   const lanes = await inlineLane({ arena });
   const prepared = await prepareRun(referenceRun(), ".");
   try {
@@ -23,7 +24,7 @@ export async function referenceClass(): Promise<string> {
       return { program: run.programs.find(({ id }) => id === program)!, columns };
     });
     const parameters = arena.allocate(4 * run.layout.totalFloats);
-    return await numericClass({ lanes, arena, programs, parameters, generation: 1 });
+    return await numericClass({ lanes, memory, programs, parameters, generation: 1 });
   } finally {
     await prepared.close();
     await lanes.close();
