@@ -1,7 +1,8 @@
 // What does a step cost over real cables, by exchange and compression? Hosts are network namespaces behind a bridge, each
-// with a cable of so many Mbit/s (tc tbf), the coordinator's included. Needs Linux, root, iproute2.
+// with a cable of so many Mbit/s (tc tbf), the coordinator's included. Needs Linux, root, iproute2. The exchange "gloo" is PyTorch's
+// DistributedDataParallel, which has no coordinator.
 //
-//   node bench/cables.mjs [--mbit 1000] [--workers 2,4] [--hidden 1024] [--batch 64] [--steps 30] [--exchange star,mesh]
+//   node bench/cables.mjs [--mbit 1000] [--workers 2,4] [--hidden 1024] [--batch 64] [--steps 30] [--exchange star,mesh,gloo]
 //                         [--compress none,bf16,int8] [--json FILE]
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -11,6 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { python, torchEnvironment } from "./harness/machine.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -68,7 +70,65 @@ function start(host, args, env) {
   });
 }
 
+/** Times of steps, and what cables carry between the first that counts and the last. */
+class Steps {
+  #hosts;
+  #workers;
+  #wallMs = [];
+  #begin;
+  #end;
+
+  constructor(hosts, workers) {
+    this.#hosts = hosts;
+    this.#workers = workers;
+  }
+
+  take({ step, wallMs }) {
+    if (step === warmUp) this.#begin = this.#hosts.map(carried);
+    if (step > warmUp) this.#wallMs.push(wallMs);
+    if (step === steps) this.#end = this.#hosts.map(carried);
+  }
+
+  result() {
+    const perStep = (i, way) => (this.#end[i][way] - this.#begin[i][way]) / (steps - warmUp) / 1e6;
+    const sorted = this.#wallMs.toSorted((a, b) => a - b);
+    const workers = Array.from({ length: this.#workers }, (_, i) => i + 1);
+    const busiest = (way) => Math.max(...workers.map((i) => perStep(i, way)));
+    return {
+      stepMs: sorted[Math.floor(sorted.length / 2)],
+      fastestMs: sorted[0],
+      coordinatorMB: { in: perStep(0, "in"), out: perStep(0, "out") },
+      workerMB: { in: busiest("in"), out: busiest("out") },
+    };
+  }
+}
+
+async function measureGloo(hosts, workers, compress) {
+  const others = hosts.slice(1, workers + 1);
+  const env = {
+    ...torchEnvironment(1),
+    MASTER_ADDR: others[0].address,
+    MASTER_PORT: "7071",
+    GLOO_SOCKET_IFNAME: "eth0",
+  };
+  const args = [join(root, "bench/sides/torch_cables.py"), workers, values.hidden, values.batch, steps].map(String);
+  const ranks = others.map((host, rank) => {
+    const child = spawn("ip", [...host.prefix, python, ...args], {
+      env: { ...process.env, ...env, RANK: String(rank) },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    if (rank > 0) child.stdout.resume();
+    return child;
+  });
+  const measured = new Steps(hosts, workers);
+  const done = Promise.all(ranks.map((rank) => new Promise((resolve) => rank.once("close", resolve))));
+  for await (const line of createInterface({ input: ranks[0].stdout })) measured.take(JSON.parse(line));
+  await done;
+  return { workers, exchange: "gloo", compress, weightsSha256: undefined, ...measured.result() };
+}
+
 async function measure(hosts, workers, exchange, compress, runFile) {
+  if (exchange === "gloo") return measureGloo(hosts, workers, compress);
   const [head, ...others] = hosts.slice(0, workers + 1);
   const out = mkdtempSync(join(tmpdir(), "tutti-cables-"));
   const env = { TUTTI_TOKEN: randomBytes(32).toString("hex") };
@@ -76,8 +136,8 @@ async function measure(hosts, workers, exchange, compress, runFile) {
   const args = ["coordinator", runFile, "--host", head.address, "--port", "7070", "--min-workers", `${workers}`];
   const coordinator = start(head, [...args, ...set, "--exchange", exchange, "--out", out, "--json"], env);
   const children = [coordinator];
-  const wallMs = [];
-  let [weightsSha256, begin, end] = ["", undefined, undefined];
+  const measured = new Steps(hosts, workers);
+  let weightsSha256 = "";
   const done = new Promise((resolve) => coordinator.once("close", resolve));
   for await (const line of createInterface({ input: coordinator.stdout })) {
     const event = JSON.parse(line);
@@ -89,26 +149,13 @@ async function measure(hosts, workers, exchange, compress, runFile) {
       }
     }
     if (event.type === "notice" && /over the coordinator|long time/.test(event.message)) console.error(event.message);
-    if (event.type === "step" && event.step === warmUp) begin = hosts.map(carried);
-    if (event.type === "step" && event.step > warmUp) wallMs.push(event.wallMs);
-    if (event.type === "step" && event.step === steps) end = hosts.map(carried);
+    if (event.type === "step") measured.take(event);
     if (event.type === "done") weightsSha256 = event.weightsSha256;
   }
   await done;
   for (const child of children) child.kill("SIGKILL");
   rmSync(out, { recursive: true, force: true });
-  const perStep = (i, way) => (end[i][way] - begin[i][way]) / (steps - warmUp) / 1e6;
-  const sorted = wallMs.toSorted((a, b) => a - b);
-  return {
-    ...{ workers, exchange, compress, weightsSha256 },
-    stepMs: sorted[Math.floor(sorted.length / 2)],
-    fastestMs: sorted[0],
-    coordinatorMB: { in: perStep(0, "in"), out: perStep(0, "out") },
-    workerMB: {
-      in: Math.max(...others.map((_, i) => perStep(i + 1, "in"))),
-      out: Math.max(...others.map((_, i) => perStep(i + 1, "out"))),
-    },
-  };
+  return { workers, exchange, compress, weightsSha256, ...measured.result() };
 }
 
 function undoAll() {
@@ -171,10 +218,11 @@ try {
       }
     }
   }
-  const distinct = (of) => new Set(results.map(of)).size;
+  const ours = results.filter((one) => one.exchange !== "gloo");
+  const distinct = (of) => new Set(ours.map(of)).size;
   if (distinct((one) => `${one.compress} ${one.weightsSha256}`) !== distinct((one) => one.compress))
     throw new Error("rows of one compression have other bits");
-  console.log("the same bits in all rows of one compression");
+  if (ours.length > 1) console.log("the same bits in all rows of one compression");
   if (values.json !== undefined)
     writeFileSync(values.json, `${JSON.stringify({ parameters, results }, undefined, 2)}\n`);
 } finally {

@@ -85,7 +85,7 @@ async function coordinate({ workers, floats, exchange, sharesFile }) {
     generation: 1,
     startWorkers: workers,
     exchange,
-    ...(exchange === "star" ? { chunkFloats: memoryFile === undefined ? 262_144 : 2 ** 22 } : {}), // as `tutti train` has it for its own workers
+    ...(memoryFile === undefined ? {} : { chunkFloats: 2 ** 22 }), // as `tutti train` has it for its own workers
     onEvent: (event) => {
       if (event.type === "step") committed(event);
       else if (event.type === "worker" && event.event === "left") throw new Error(event.reason);

@@ -1,3 +1,4 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { OnMessage } from "./connection.ts";
 import { RelayedSocket } from "./relayed-socket.ts";
 
@@ -15,6 +16,7 @@ export interface ByteStream {
  * call once in a few MB, took a quarter of the time of a step's exchange. So a message is only valid during the call.
  */
 export class BatchingSocket extends RelayedSocket {
+  readonly #freeing = new Freeing();
   #stream: ByteStream | undefined;
   #isCorked = false;
   /** What was read, and perhaps not heard. */
@@ -48,8 +50,8 @@ export class BatchingSocket extends RelayedSocket {
   protected override listen(listener: OnMessage): unknown {
     return super.listen((data, isBinary, place) => {
       listener(data, isBinary, place);
-      free(data);
-      for (const bytes of this.#read.splice(0)) free(bytes);
+      this.#freeing.free(data);
+      for (const bytes of this.#read.splice(0)) this.#freeing.free(bytes);
     });
   }
 
@@ -59,18 +61,33 @@ export class BatchingSocket extends RelayedSocket {
   }
 }
 
-/** Gives memory back that is nobody else's; before Node 22 there is no way to. */
-function free({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength < leastFreedBytes || buffer.byteLength !== byteLength) return;
-  if (buffer instanceof ArrayBuffer && hasTransfer(buffer)) buffer.transfer(0);
+const leastFreedBytes = 4096;
+
+/** Gives memory back that is nobody else's. */
+class Freeing {
+  /** For Node 20: what is transferred to a closed port has no owner any more. */
+  readonly #nowhere = canTransfer ? undefined : closedPort();
+
+  free({ buffer, byteLength }: Uint8Array): void {
+    if (byteLength < leastFreedBytes || buffer.byteLength !== byteLength || !(buffer instanceof ArrayBuffer)) return;
+    if (hasTransfer(buffer)) buffer.transfer(0);
+    else this.#nowhere?.postMessage(undefined, [buffer]);
+  }
 }
 
-const leastFreedBytes = 4096;
+function closedPort(): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  port1.close();
+  port2.close();
+  return port1;
+}
 
 /** ECMAScript 2024. */
 interface TransferableBuffer {
   transfer(newLength: number): unknown;
 }
+
+const canTransfer = hasTransfer(ArrayBuffer.prototype);
 
 function hasTransfer(buffer: object): buffer is TransferableBuffer {
   return "transfer" in buffer;
