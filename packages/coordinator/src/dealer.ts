@@ -70,12 +70,10 @@ export class Dealer {
   }
 
   /** The round is over: nothing more is dealt, and what workers hold of it is forgotten. */
-  close(members: readonly Member[], shards: number): void {
+  close(members: readonly Member[]): void {
     const round = this.#round!;
     this.#round = undefined;
-    for (const member of members) {
-      for (let shard = 0; shard < shards; shard++) member.batches.delete(batchKey(round.number, shard));
-    }
+    for (const member of members) member.batches.delete(round.number);
   }
 
   stop(): void {
@@ -138,11 +136,12 @@ export class Dealer {
 
   /** Sends a worker the rows of a node's shards that it does not have yet. */
   sendRows(round: number, node: TreeNode, shard: (index: number) => PreparedShard | undefined, member: Member): void {
+    const held = member.batches.get(round) ?? new Set<number>();
+    member.batches.set(round, held);
     for (let index = node.lo; index < node.hi; index++) {
-      const key = batchKey(round, index);
       const prepared = shard(index);
-      if (prepared === undefined || member.batches.has(key)) continue;
-      member.batches.add(key);
+      if (prepared === undefined || held.has(index)) continue;
+      held.add(index);
       const { program, firstPosition, dataset, bytes } = prepared;
       const header = {
         type: "batch",
@@ -175,8 +174,4 @@ export class Dealer {
       if (idleMs > lateMs + this.#parts.graceMs && round.leases.heldBy(member) > 0) this.#parts.stalled(member, idleMs);
     }
   }
-}
-
-function batchKey(round: number, shard: number): string {
-  return `${round}:${shard}`;
 }

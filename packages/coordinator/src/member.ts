@@ -44,8 +44,8 @@ export class Member {
   #there = { bytes: 0, leases: 0 };
   /** Bytes that had arrived here, and there, when that last counted as progress. */
   #counted = { here: 0, there: 0 };
-  /** `${round}:${shard}` of the batches it was sent and may still hold. */
-  readonly batches = new Set<string>();
+  /** The shards whose rows it was sent and may still hold, by round. */
+  readonly batches = new Map<number, Set<number>>();
   /** Views of each generation buffer that its socket has not taken yet. */
   readonly unflushed: [number, number] = [0, 0];
   toldStandby = false;

@@ -182,7 +182,8 @@ export class StepRound {
 
   #takeScalars({ node: { lo, hi } }: Lease, bytes: Uint8Array): void {
     if (this.#perShard[lo] === undefined) {
-      const rows = new Float32Array(Uint8Array.from(bytes).buffer);
+      const rows = new Float32Array(bytes.byteLength / 4);
+      new Uint8Array(rows.buffer).set(bytes);
       for (let shard = lo; shard < hi; shard++) {
         const at = (shard - lo) * this.#parts.scalarsLength;
         this.#perShard[shard] = rows.subarray(at, at + this.#parts.scalarsLength);

@@ -344,7 +344,7 @@ export class TrainingStep {
   }
 
   #close(): void {
-    this.#parts.dealer.close(this.#parts.membership.all, this.#round.batch.shards.length);
+    this.#parts.dealer.close(this.#parts.membership.all);
   }
 
   #broadcast(message: ToWorker): void {

@@ -61,7 +61,7 @@ export class Validator {
     }
     await life.until(() => round.isComplete || isDeserted());
     for (const member of membership.active) member.send({ type: "release", generation, round: round.number });
-    dealer.close(membership.all, evaluation.shards);
+    dealer.close(membership.all);
     if (!round.isComplete) return { event: undefined, round };
     const sums = round.sums();
     const event: ValidationEvent = {

@@ -11,7 +11,7 @@ import {
   samplingWeights,
   type Table,
 } from "@tutti/core/data";
-import { packedCollects, readColumns } from "@tutti/core/engine";
+import { ColumnReader, packedCollects } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import {
   type CompiledMetric,
@@ -103,14 +103,15 @@ async function trainingRun(
   maxSteps: number | undefined,
 ): Promise<TrainingRun> {
   const { plan, training, evaluation } = compiled;
-  const evaluationRows = (shard: number, read: typeof readShard): Promise<PreparedShard> => {
+  const readShard = shardReader();
+  const evaluationRows = (shard: number, read: ReadShard): Promise<PreparedShard> => {
     const span = evaluation!.plan.shards[shard]!;
     return read(evaluation!, validation!, span, (sample) => span.lo + sample);
   };
   const readTraining = placed.has("train") ? numbersOf("train") : readShard;
   const readEvaluation = placed.has("validation") ? numbersOf("validation") : readShard;
   const evaluationProgram = (shard: number): ShardProgram => programOf(evaluation!, evaluation!.plan.shards[shard]!);
-  const canaries = [await largestTraining(compiled, train)];
+  const canaries = [await largestTraining(compiled, train, readShard)];
   if (evaluation !== null) canaries.push(await evaluationRows(largestShard(evaluation.plan), readShard));
   return {
     id: compiled.digest, // the same after a resume: workers that are waiting know it again
@@ -172,23 +173,30 @@ function programsOf(training: CompiledMode, evaluation: CompiledMode | null): re
   return [...new Map(all.map((program) => [program.id, program])).values()];
 }
 
-/** Rows of one shard in one block, the columns as the program's manifest lists them, each on 64 bytes. */
-async function readShard(
+type ReadShard = (
   mode: CompiledMode,
   dataset: Dataset,
   shard: PaddedSpan,
   rowOf: (sample: number) => number,
-): Promise<PreparedShard> {
-  const program = programOf(mode, shard);
-  const rows = new Float64Array(program.samples);
-  for (let sample = 0; sample < rows.length; sample++) rows[sample] = rowOf(sample);
-  const packed = await readColumns(program, paddedTo(dataset, shard.paddedTo), rows);
-  checkColumns(program, packed, (sample) => rows[sample]!, dataset.table);
-  return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes: packed.bytes };
+) => Promise<PreparedShard>;
+
+/** Rows of one shard in one block, the columns as the program's manifest lists them, each on 64 bytes. */
+function shardReader(): ReadShard {
+  const readers = new Map<ShardProgram, ColumnReader>();
+  return async (mode, dataset, shard, rowOf) => {
+    const program = programOf(mode, shard);
+    const reader = readers.get(program) ?? new ColumnReader(program);
+    readers.set(program, reader);
+    const rows = new Array<number>(program.samples);
+    for (let sample = 0; sample < program.samples; sample++) rows[sample] = rowOf(sample);
+    const packed = await reader.read(paddedTo(dataset, shard.paddedTo), rows);
+    checkColumns(program, packed, (sample) => rows[sample]!, dataset.table);
+    return { program: program.id, samples: program.samples, firstPosition: shard.lo, bytes: packed.bytes };
+  };
 }
 
 /** In place of the rows their numbers, by which workers read them. */
-function numbersOf(name: string): typeof readShard {
+function numbersOf(name: string): ReadShard {
   return async (mode, _, shard, rowOf) => {
     const program = programOf(mode, shard);
     const numbers = new DataView(new ArrayBuffer(4 * program.samples));
@@ -199,7 +207,11 @@ function numbersOf(name: string): typeof readShard {
 }
 
 /** The first rows, at the largest shape of a training shard: long enough for any row. */
-function largestTraining({ plan, training }: CompiledRun, dataset: Dataset): Promise<PreparedShard> {
+function largestTraining(
+  { plan, training }: CompiledRun,
+  dataset: Dataset,
+  readShard: ReadShard,
+): Promise<PreparedShard> {
   const { samples, paddedTo: length } = plan.shardShapes().at(-1)!;
   return readShard(training, dataset, { lo: 0, hi: samples, paddedTo: length }, (sample) => sample);
 }

@@ -1,5 +1,5 @@
 import type { Dataset } from "@tutti/core/data";
-import { readColumns } from "@tutti/core/engine";
+import { ColumnReader } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
 import type { ShardProgram } from "@tutti/core/step";
 import type { BatchStore } from "./batch-store.ts";
@@ -71,7 +71,7 @@ export class PlacedRows {
     if (dataset === undefined) throw new TuttiError("PROTOCOL", `this worker has no data set "${name}"`);
     const view = new DataView(numbers.buffer, numbers.byteOffset, numbers.byteLength);
     const rows = Uint32Array.from({ length: program.samples }, (_, i) => view.getUint32(4 * i, true));
-    const { bytes } = await readColumns(program, dataset, rows);
+    const { bytes } = await new ColumnReader(program).read(dataset, rows);
     // The round may have ended meanwhile: nobody would free what is put now.
     if (this.#readings.get(round) === readings) this.#batches.put(round, shard, program.id, firstPosition, bytes);
   }

@@ -1,10 +1,10 @@
-import type * as Ort from "onnxruntime-node";
 import { alignUp } from "../memory/index.ts";
-import type { ProgramTensor, ProgramView, ShardProgram } from "../step/shard-program.ts";
-import { elementsOf, packedCollects, packedColumns, packedRandoms } from "./packed-tensors.ts";
+import type { ShardProgram } from "../step/shard-program.ts";
+import { packedCollects, packedColumns, packedRandoms } from "./packed-tensors.ts";
 import type { Engine, Runtime } from "./runtime.ts";
 import { Session } from "./session.ts";
 import { privateMemory, type TensorMemory } from "./tensor-memory.ts";
+import { flat, packed, TensorsByAddress } from "./tensors-by-address.ts";
 
 /** Byte addresses of everything that one run of a program reads and writes; multiples of 64. */
 export interface ProgramAddresses {
@@ -174,48 +174,4 @@ class ParameterCopy {
 function copy(from: TensorMemory, source: number, to: TensorMemory, target: number, bytes: number): void {
   if (bytes === 0) return;
   (to.view("uint8", target, bytes) as Uint8Array).set(from.view("uint8", source, bytes) as Uint8Array);
-}
-
-interface Placed extends ProgramTensor {
-  /** In bytes, from the block's address. */
-  readonly offset: number;
-}
-
-function packed(tensors: readonly ProgramTensor[], offsets: readonly number[]): readonly Placed[] {
-  return tensors.map((tensor, index) => ({ ...tensor, offset: offsets[index] ?? 0 }));
-}
-
-function flat({ name, shape, offset }: ProgramView): Placed {
-  return { name, dtype: "float32", shape, offset: offset * 4 };
-}
-
-/** More addresses than a run's buffers have, so that only validation over many batches starts afresh. */
-const mostAddresses = 64;
-
-/** The tensors of one block, for each address at which the block was seen. */
-class TensorsByAddress {
-  readonly #runtime: Runtime;
-  readonly #memory: TensorMemory;
-  readonly #placed: readonly Placed[];
-  readonly #known = new Map<number, Record<string, Ort.Tensor>>();
-
-  constructor(runtime: Runtime, memory: TensorMemory, placed: readonly Placed[]) {
-    this.#runtime = runtime;
-    this.#memory = memory;
-    this.#placed = placed;
-  }
-
-  at(address: number): Record<string, Ort.Tensor> {
-    const known = this.#known.get(address);
-    if (known !== undefined) return known;
-    if (this.#known.size >= mostAddresses) this.#known.clear();
-    const tensors = Object.fromEntries(this.#placed.map((placed) => [placed.name, this.#tensor(address, placed)]));
-    this.#known.set(address, tensors);
-    return tensors;
-  }
-
-  #tensor(address: number, { dtype, shape, offset }: Placed): Ort.Tensor {
-    const view = this.#memory.view(dtype, address + offset, elementsOf(shape));
-    return new this.#runtime.Tensor(dtype, view as Ort.Tensor["data"], shape);
-  }
 }

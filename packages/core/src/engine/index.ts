@@ -5,4 +5,4 @@ export { type Canary, type CanaryProgram, numericClass } from "./numeric-class.t
 export { inlineLane, type LanesOptions, openLanes } from "./open-lanes.ts";
 export { type PackedTensors, packedCollects, packedColumns, packedRandoms } from "./packed-tensors.ts";
 export { openPlainModel, type PlainModel, type PlainTensor } from "./plain-model.ts";
-export { readColumns } from "./read-columns.ts";
+export { ColumnReader } from "./read-columns.ts";

@@ -7,6 +7,8 @@ import type { Lane } from "./lane.ts";
 import type { Lanes, NodeResult, NodeTask } from "./lanes.ts";
 import type { NearLane } from "./near-lane.ts";
 import { type EngineFailure, failureOf, type Piece, type PieceOutcome } from "./piece.ts";
+import type { ShortNode } from "./short-node.ts";
+import type { ShortNodes } from "./short-nodes.ts";
 import { type ProgramBuffers, programBuffers, TaskPlan } from "./task-plan.ts";
 
 /** A piece that waits for a lane. */
@@ -35,6 +37,7 @@ export class LaneSet implements Lanes {
   readonly #pool: BufferPool;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #near: NearLane | undefined;
+  readonly #short: ShortNodes | undefined;
   readonly #programs = new Map<string, ProgramBuffers>();
   readonly #loaded = new Map<string, ShardProgram>();
   /** How long a shard takes, by program, as far as is known. */
@@ -43,8 +46,9 @@ export class LaneSet implements Lanes {
   #waiting: Waiting[] = [];
   #closed: Promise<void> | undefined;
 
-  constructor(arena: Arena, lanes: readonly Lane[], near?: NearLane) {
+  constructor(arena: Arena, lanes: readonly Lane[], near?: NearLane, short?: ShortNodes) {
     this.#near = near;
+    this.#short = short;
     this.count = lanes.length;
     this.#arena = arena;
     this.#lanes = lanes;
@@ -62,7 +66,8 @@ export class LaneSet implements Lanes {
   }
 
   compute(task: NodeTask): Promise<NodeResult> {
-    return this.#track(this.#compute(task));
+    const short = this.#short?.for(task);
+    return short === undefined ? this.#track(this.#compute(task)) : this.#computeShort(short, task);
   }
 
   close(): Promise<void> {
@@ -77,6 +82,12 @@ export class LaneSet implements Lanes {
     for (const load of loads) if (load.status === "rejected") throw load.reason;
     this.#programs.set(program.id, buffers);
     this.#loaded.set(program.id, program);
+  }
+
+  async #computeShort(short: ShortNode, task: NodeTask): Promise<NodeResult> {
+    this.#refuseWhenClosed();
+    const turn = this.#short?.turn();
+    return turn === undefined ? short.run(task) : this.#track(turn.then(() => short.run(task)));
   }
 
   async #compute(task: NodeTask): Promise<NodeResult> {
@@ -103,7 +114,17 @@ export class LaneSet implements Lanes {
       if (!released) plan.releaseResults();
       released = true;
     };
-    return { sums: plan.sums, scalars, collects: plan.collects, computeMs, release };
+    const result = { sums: plan.sums, scalars, collects: plan.collects, computeMs, release };
+    this.#observe(task, result);
+    return result;
+  }
+
+  #observe(task: NodeTask, result: NodeResult): void {
+    const programId = task.shards.get(task.node.lo)?.programId ?? "";
+    const program = this.#loaded.get(programId);
+    const shardMs = this.#shardMs.get(programId);
+    if (program !== undefined && shardMs !== undefined)
+      this.#short?.observe(task, program, shardMs, this.#pool, result);
   }
 
   /** The last piece here, where there is a lane for it: its thread need not be woken, and those of the others are before. */
@@ -193,6 +214,7 @@ export class LaneSet implements Lanes {
   async #drainAndClose(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
     await Promise.all([...this.#lanes, ...(this.#near === undefined ? [] : [this.#near])].map((lane) => lane.close()));
+    this.#short?.close();
   }
 
   #track<Result>(work: Promise<Result>): Promise<Result> {

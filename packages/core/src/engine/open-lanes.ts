@@ -5,6 +5,7 @@ import { LaneSet } from "./lane-set.ts";
 import type { Lanes } from "./lanes.ts";
 import { NearLane } from "./near-lane.ts";
 import { disableTelemetry, loadEngine } from "./runtime.ts";
+import { ShortNodes } from "./short-nodes.ts";
 import { ThreadLane } from "./thread-lane.ts";
 
 export interface LanesOptions {
@@ -38,7 +39,8 @@ export async function openLanes({ arena, count, zeroCopy = true, near = false }:
     throw failed.reason;
   }
   if (!near) return new LaneSet(arena, lanes);
-  return new LaneSet(arena, lanes, new NearLane(async () => new Executor(await loadEngine(), arena.memory, zeroCopy)));
+  const nearLane = new NearLane(async () => new Executor(await loadEngine(), arena.memory, zeroCopy));
+  return new LaneSet(arena, lanes, nearLane, zeroCopy ? new ShortNodes(loadEngine, arena) : undefined);
 }
 
 /** One lane in the calling thread, which computing blocks, a shard at a time. Throws ENGINE_MISSING. */
