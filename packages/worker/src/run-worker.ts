@@ -66,8 +66,8 @@ export function openComputing(count: number): Computing {
 }
 
 async function loadGraphCheck(): Promise<GraphCheck> {
-  const { readyGraphCheck } = await import("./graph-check.ts");
-  return readyGraphCheck();
+  const { graphCheck } = await import("./graph-check.ts");
+  return graphCheck;
 }
 
 /**

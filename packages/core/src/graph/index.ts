@@ -4,7 +4,6 @@ export { gradients } from "./gradients.ts";
 export * from "./graph.ts";
 export { lower } from "./lower.ts";
 export type { Attributes, AttributeValue, Node } from "./node.ts";
-export { compileMessages } from "./onnx-proto.ts";
 export type { AttributeKind, GradientContext, Op } from "./op.ts";
 export {
   type AveragePoolOptions,

@@ -1,6 +1,6 @@
-import protobuf from "protobufjs/light.js";
 import * as v from "valibot";
 import { TuttiError } from "../errors/index.ts";
+import { decode, encode, type Fields, type Message, many, message, one } from "./protobuf.ts";
 import type { DType } from "./shape.ts";
 
 /*
@@ -8,86 +8,70 @@ import type { DType } from "./shape.ts";
  * numbers are the specification's, names are ours. What we refuse (subgraphs, functions, sparse data) is declared as
  * opaque bytes, so that it is seen and never decoded: no message contains itself, decoding cannot recurse.
  */
-const one = (type: string, id: number) => ({ type, id });
-const many = (type: string, id: number) => ({ rule: "repeated", type, id });
-const packed = (type: string, id: number) => ({ rule: "repeated", type, id, options: { packed: true } });
+const opset = message({ domain: one("string", 1), version: one("int64", 2) });
+const entry = message({ key: one("string", 1), value: one("string", 2) });
+const dimension = message({ value: one("int64", 1), param: one("string", 2) });
+const tensorShape = message({ dims: many(dimension, 1) });
+const tensorType = message({ dtype: one("int32", 1), shape: one(tensorShape, 2) });
+const valueType = message({ tensor: one(tensorType, 1) });
+const valueInfo = message({ name: one("string", 1), type: one(valueType, 2) });
 
-const root = protobuf.Root.fromJSON({
-  nested: {
-    Model: {
-      fields: {
-        irVersion: one("int64", 1),
-        producerName: one("string", 2),
-        graph: one("Graph", 7),
-        opsets: many("Opset", 8),
-        metadata: many("Entry", 14),
-        trainingInfo: many("bytes", 20),
-        functions: many("bytes", 25),
-      },
-    },
-    Opset: { fields: { domain: one("string", 1), version: one("int64", 2) } },
-    Entry: { fields: { key: one("string", 1), value: one("string", 2) } },
-    Graph: {
-      fields: {
-        nodes: many("Node", 1),
-        name: one("string", 2),
-        initializers: many("Tensor", 5),
-        inputs: many("ValueInfo", 11),
-        outputs: many("ValueInfo", 12),
-        sparseInitializers: many("bytes", 15),
-      },
-    },
-    Node: {
-      fields: {
-        inputs: many("string", 1),
-        outputs: many("string", 2),
-        name: one("string", 3),
-        type: one("string", 4),
-        attributes: many("Attribute", 5),
-        domain: one("string", 7),
-        overload: one("string", 8),
-      },
-    },
-    Attribute: {
-      fields: {
-        name: one("string", 1),
-        float: one("float", 2),
-        int: one("int64", 3),
-        string: one("bytes", 4),
-        tensor: one("Tensor", 5),
-        graph: one("bytes", 6),
-        floats: many("float", 7),
-        ints: many("int64", 8),
-        strings: many("bytes", 9),
-        graphs: many("bytes", 11),
-        kind: one("int32", 20),
-        reference: one("string", 21),
-      },
-    },
-    Tensor: {
-      fields: {
-        dims: many("int64", 1),
-        dtype: one("int32", 2),
-        floats: packed("float", 4),
-        int32s: packed("int32", 5),
-        int64s: packed("int64", 7),
-        name: one("string", 8),
-        raw: one("bytes", 9),
-        doubles: packed("double", 10),
-        external: many("Entry", 13),
-        location: one("int32", 14),
-      },
-    },
-    ValueInfo: { fields: { name: one("string", 1), type: one("Type", 2) } },
-    Type: { fields: { tensor: one("TensorType", 1) } },
-    TensorType: { fields: { dtype: one("int32", 1), shape: one("TensorShape", 2) } },
-    TensorShape: { fields: { dims: many("Dimension", 1) } },
-    Dimension: { fields: { value: one("int64", 1), param: one("string", 2) } },
-  },
+const tensor = message({
+  dims: many("int64", 1),
+  dtype: one("int32", 2),
+  floats: many("float", 4),
+  int32s: many("int32", 5),
+  int64s: many("int64", 7),
+  name: one("string", 8),
+  raw: one("bytes", 9),
+  doubles: many("double", 10),
+  external: many(entry, 13),
+  location: one("int32", 14),
 });
 
-const modelType = root.lookupType("Model");
-const tensorType = root.lookupType("Tensor");
+const attribute = message({
+  name: one("string", 1),
+  float: one("float", 2),
+  int: one("int64", 3),
+  string: one("bytes", 4),
+  tensor: one(tensor, 5),
+  graph: one("bytes", 6),
+  floats: many("float", 7),
+  ints: many("int64", 8),
+  strings: many("bytes", 9),
+  graphs: many("bytes", 11),
+  kind: one("int32", 20),
+  reference: one("string", 21),
+});
+
+const node = message({
+  inputs: many("string", 1),
+  outputs: many("string", 2),
+  name: one("string", 3),
+  type: one("string", 4),
+  attributes: many(attribute, 5),
+  domain: one("string", 7),
+  overload: one("string", 8),
+});
+
+const graph = message({
+  nodes: many(node, 1),
+  name: one("string", 2),
+  initializers: many(tensor, 5),
+  inputs: many(valueInfo, 11),
+  outputs: many(valueInfo, 12),
+  sparseInitializers: many("bytes", 15),
+});
+
+const model = message({
+  irVersion: one("int64", 1),
+  producerName: one("string", 2),
+  graph: one(graph, 7),
+  opsets: many(opset, 8),
+  metadata: many(entry, 14),
+  trainingInfo: many("bytes", 20),
+  functions: many("bytes", 25),
+});
 
 const integer = v.pipe(v.string(), v.transform(Number), v.safeInteger());
 const bytes = v.instance(Uint8Array);
@@ -193,42 +177,34 @@ export const dtypeCodes: Readonly<Record<DType, number>> = {
   float64: 11,
 };
 
-/** Fields of a message to encode, by our names; absent ones are not written. */
-export type Fields = Readonly<Record<string, unknown>>;
-
-/** Makes now the functions that the library writes when it first meets a message of each type: 20 ms. */
-export function compileMessages(): void {
-  for (const type of root.nestedArray) if (type instanceof protobuf.Type) type.setup();
-}
-
 /** Field order and content alone decide the bytes: the same message always gives the same ones. */
-export function encodeModel(model: Fields): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(modelType.encode(modelType.fromObject({ ...model })).finish());
+export function encodeModel(fields: Fields): Uint8Array<ArrayBuffer> {
+  return encode(model, fields);
 }
 
 /** What of `bytes` was understood, encoded as `encodeModel` does: equal bytes hold nothing that was overlooked. */
 export function canonicalModel(bytes: Uint8Array): Uint8Array {
-  return modelType.encode(modelType.decode(bytes)).finish();
+  return encode(model, decode(model, bytes));
 }
 
 /** Throws GRAPH_INVALID when `bytes` is no ONNX model. */
 export function decodeModel(bytes: Uint8Array): ModelMessage {
-  return decode(bytes, modelType, modelSchema, "model");
+  return checked(bytes, model, modelSchema, "model");
 }
 
 /** A TensorProto by itself, as in the .pb files of ONNX's test data. Throws GRAPH_INVALID. */
 export function decodeTensor(bytes: Uint8Array): TensorMessage {
-  return decode(bytes, tensorType, tensorSchema, "tensor");
+  return checked(bytes, tensor, tensorSchema, "tensor");
 }
 
-function decode<Schema extends v.GenericSchema>(
+function checked<Schema extends v.GenericSchema>(
   bytes: Uint8Array,
-  type: protobuf.Type,
+  type: Message,
   schema: Schema,
   what: string,
 ): v.InferOutput<Schema> {
   try {
-    return v.parse(schema, type.toObject(type.decode(bytes), { longs: String, arrays: true }));
+    return v.parse(schema, decode(type, bytes));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new TuttiError(

@@ -2,9 +2,10 @@ import { TuttiError } from "../errors/index.ts";
 import type { Graph, TypedValues } from "./graph.ts";
 import { lower } from "./lower.ts";
 import type { AttributeValue, Node } from "./node.ts";
-import { attributeKinds, dtypeCodes, encodeModel, type Fields } from "./onnx-proto.ts";
+import { attributeKinds, dtypeCodes, encodeModel } from "./onnx-proto.ts";
 import type { AttributeKind } from "./op.ts";
 import { identity, reshape } from "./ops/index.ts";
+import type { Fields } from "./protobuf.ts";
 import {
   batchAxis,
   type Dim,

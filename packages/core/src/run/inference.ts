@@ -1,4 +1,4 @@
-import protobuf from "protobufjs/light.js";
+import protobuf from "protobufjs/minimal.js";
 import type { PlainObject } from "../data/index.ts";
 import { TuttiError } from "../errors/index.ts";
 import { readOnnx, simplify, specialize, writeOnnx } from "../graph/index.ts";

@@ -1,5 +1,6 @@
 import type { DType, TypedValues } from "@tutti/core/graph";
-import { attributeKinds, dtypeCodes, encodeModel, type Fields } from "../../src/graph/onnx-proto.ts";
+import { attributeKinds, dtypeCodes, encodeModel } from "../../src/graph/onnx-proto.ts";
+import type { Fields } from "../../src/graph/protobuf.ts";
 
 export type Attribute = number | string | readonly number[];
 
