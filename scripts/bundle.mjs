@@ -1,7 +1,7 @@
 // Bundles what users run: the library, the command, and the entries of worker processes and threads, into few files that share
 // what they have in common (packages/tutti/bundle). Loading the 480 modules of the workspace and of its dependencies one by one
 // took most of a start. What npm packages of plain JavaScript export travels inside; their licences, too.
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,6 +28,9 @@ export const external = ["jiti", "koffi", "onnxruntime-node", "onnxruntime-web",
 /** Packages that packages ask for in vain if they are not there: quicker forms of what they can do themselves. */
 const optional = ["@napi-rs/nice", "bufferutil", "msgpackr-extract", "utf-8-validate"];
 
+/** What chunks of `loadedTogether` hold anyway need not come later; code that packages evaluate is theirs. */
+const harmless = ["EVAL", "INEFFECTIVE_DYNAMIC_IMPORT"];
+
 const isExternal = (id) => [...external, ...optional].some((name) => id === name || id.startsWith(`${name}/`));
 
 /** Our packages are read from their sources, as the tests do. */
@@ -46,6 +49,8 @@ const ownSources = {
  * Node's own modules are required, not imported: an ES import reads all that a module exports, and so loads streams and promises
  * for node:fs, Web Crypto for node:crypto, and all of undici for node:http: 60 ms in each process of Node 26.
  */
+const rarelyCalled = ["child_process", "readline", "zlib"];
+
 const requiredBuiltins = {
   name: "required-builtins",
   renderChunk(code, { fileName }) {
@@ -61,7 +66,15 @@ const requiredBuiltins = {
       const [, whole] = /^(?:\* as )?([\w$]+)$/.exec(bound) ?? [];
       if ((names ?? whole) === undefined) throw new Error(`${fileName}: expected names or one name, found ${line}`);
       const taken = names === undefined ? whole : `{ ${names.replaceAll(" as ", ": ")} }`;
-      return `const ${taken} = process.getBuiltinModule("${name}");`;
+      const found = `process.getBuiltinModule("${name}")`;
+      if (names === undefined || !rarelyCalled.includes(name.replace("node:", "")) || /\b[A-Z]/.test(names))
+        return `const ${taken} = ${found};`;
+      // Functions, looked up when they are first called.
+      return names
+        .split(", ")
+        .map((pair) => pair.split(" as "))
+        .map(([own, local = own]) => `let ${local} = (...given) => (${local} = ${found}.${own})(...given);`)
+        .join(" ");
     });
     return { code: lines.join("\n"), map: null };
   },
@@ -138,32 +151,82 @@ function licences(modules) {
   return `These packages travel inside the files beside this one.\n\n${texts.join(`\n${"-".repeat(80)}\n\n`)}`;
 }
 
+/**
+ * What is loaded at once, by the modules that are asked for: files are cut so that each of these needs few of them. Every file
+ * more costs 0.5 ms in each process.
+ */
+const loadedTogether = {
+  entry: ["tutti/src/cli/main.ts"],
+  command: ["tutti/src/cli/run-main.ts"],
+  processes: ["tutti/src/local-workers.ts"],
+  lanes: ["tutti/src/in-process-lanes.ts", "core/node_modules/piscina/dist/esm-wrapper.mjs"],
+  train: ["tutti/src/cli/train-run.ts", "tutti/src/index.ts"],
+  worker: ["worker/src/local-main.ts", "core/node_modules/piscina/dist/esm-wrapper.mjs"],
+  check: ["worker/src/graph-check.ts"],
+  lane: ["core/src/engine/lane-thread.ts", "core/node_modules/piscina/dist/worker.js"],
+};
+
+/** Which of `loadedTogether` need each module, by its id, as the chunks of a first build show: they hold what is used only. */
+function neededBy(chunks) {
+  const byFile = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const needed = new Map();
+  for (const [name, paths] of Object.entries(loadedTogether)) {
+    const asked = paths.map((path) => realpathSync(join(packages, path)));
+    const open = chunks.filter((chunk) => asked.some((id) => id in chunk.modules));
+    if (asked.some((id) => !open.some(({ modules }) => id in modules))) throw new Error(`${name}: not in the bundle`);
+    const seen = new Set(open);
+    for (const { imports, modules } of open) {
+      for (const id of Object.keys(modules)) needed.set(id, [...(needed.get(id) ?? []), name]);
+      for (const chunk of imports.flatMap((file) => byFile.get(file) ?? [])) {
+        if (!seen.has(chunk)) open.push(chunk);
+        seen.add(chunk);
+      }
+    }
+  }
+  return needed;
+}
+
 /** Writes packages/tutti/bundle, whole or not at all. */
 export async function bundle() {
   const folder = join(packages, "tutti/bundle");
   const unfinished = `${folder}-${process.pid}`;
-  const building = await rolldown({
-    platform: "node",
-    input: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, join(packages, path)])),
-    external: isExternal,
-    plugins: [ownSources, ...lazyParts, requiredBuiltins],
-    tsconfig: false,
-    transform: { define: { __dirname: "import.meta.dirname" } }, // of CommonJS modules: piscina's, to find its worker.js
-    onLog(level, log) {
-      // What cannot be found must not be found out at run time.
-      if (level === "warn" && log.code !== "EVAL") throw new Error(log.message);
-    },
-  });
+  const build = () =>
+    rolldown({
+      platform: "node",
+      input: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, join(packages, path)])),
+      external: isExternal,
+      plugins: [ownSources, ...lazyParts, requiredBuiltins],
+      preserveEntrySignatures: "allow-extension", // of chunks that are cut by hand; no entry is in one
+      tsconfig: false,
+      transform: { define: { __dirname: "import.meta.dirname" } }, // of CommonJS modules: piscina's, to find its worker.js
+      onLog(level, log) {
+        // What cannot be found must not be found out at run time.
+        if (level === "warn" && !harmless.includes(log.code)) throw new Error(log.message);
+      },
+    });
+  const chunksOf = ({ output }) => output.filter(({ type }) => type === "chunk");
+  const first = await build();
+  const needed = neededBy(chunksOf(await first.generate({ format: "esm" })));
+  for (const path of Object.values(entries)) needed.delete(realpathSync(join(packages, path)));
+  await first.close();
+  const building = await build();
   try {
-    const { output } = await building.write({
+    const written = await building.write({
       dir: unfinished,
       format: "esm",
       sourcemap: true,
       comments: { legal: true, annotation: true, jsdoc: false },
       chunkFileNames: "chunk-[name].js",
+      codeSplitting: {
+        includeDependenciesRecursively: false,
+        groups: [{ debugName: "loaded-together", name: (id) => needed.get(id)?.join("-") ?? null }],
+      },
     });
-    const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? Object.keys(chunk.modules) : []));
+    const modules = chunksOf(written).flatMap((chunk) => Object.keys(chunk.modules));
     writeFileSync(join(unfinished, "LICENSES.txt"), licences(modules));
+  } catch (error) {
+    rmSync(unfinished, { recursive: true, force: true });
+    throw error;
   } finally {
     await building.close();
   }

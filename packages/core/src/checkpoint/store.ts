@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Piscina } from "piscina";
+import type { Piscina } from "piscina";
 import { TuttiError } from "../errors/index.ts";
 import { temporaryEnding } from "./durable-file.ts";
 import { outputNotWritable } from "./output-error.ts";
@@ -35,7 +35,7 @@ const stepFile = /^step-(\d{8,})\.safetensors$/;
 export class CheckpointStore {
   readonly #folder: string;
   readonly #keep: number;
-  readonly #writer: Piscina<WriteJob, WriteResult>;
+  #writer: Promise<Piscina<WriteJob, WriteResult>> | undefined;
   #saves: Promise<unknown> = Promise.resolve();
   #pending = 0;
 
@@ -66,7 +66,6 @@ export class CheckpointStore {
   private constructor(folder: string, keep: number) {
     this.#folder = folder;
     this.#keep = keep;
-    this.#writer = new Piscina({ filename: threadEntry(), maxThreads: 1, minThreads: 0, idleTimeout: 60_000 });
   }
 
   /** Saves that are written or wait to be. */
@@ -114,7 +113,7 @@ export class CheckpointStore {
   /** Waits for the saves under way and ends the thread. */
   async close(): Promise<void> {
     await this.#saves;
-    await this.#writer.destroy();
+    await (await this.#writer)?.destroy();
   }
 
   /** Step files, newest first. */
@@ -138,7 +137,8 @@ export class CheckpointStore {
     const saved = this.#saves.then(async (): Promise<SavedCheckpoint> => {
       try {
         const job: WriteJob = { snapshot, path, alsoAs, thenRemove: await outdated() };
-        const result = await this.#writer.run(job, { name: "write", transferList: buffersOf(snapshot) });
+        this.#writer ??= openWriter();
+        const result = await (await this.#writer).run(job, { name: "write", transferList: buffersOf(snapshot) });
         if (result.kind === "written") return { path, bytes: result.bytes };
         throw writeFailed(path, result.reason);
       } catch (error) {
@@ -184,6 +184,12 @@ function buffersOf(snapshot: OwnedSnapshot): ArrayBuffer[] {
     ...snapshot.buffers,
   ];
   return [...new Set(tensors.map(({ data }) => data.buffer))];
+}
+
+/** One thread. What makes it is loaded when there is something to save, not before the first step. */
+async function openWriter(): Promise<Piscina<WriteJob, WriteResult>> {
+  const piscina = await import("piscina");
+  return new piscina.Piscina({ filename: threadEntry(), maxThreads: 1, minThreads: 0, idleTimeout: 60_000 });
 }
 
 /** Threads run built code; from the sources (unit tests) that is the last build. */

@@ -2,7 +2,7 @@ import { basename, extname, join } from "node:path";
 import { TuttiError } from "@tutti/core/errors";
 import { applyOverrides } from "@tutti/core/run";
 import { loadRunFile } from "../load-run.ts";
-import { tensorboard } from "../tensorboard/tensorboard.ts";
+import type { Observer } from "../observers.ts";
 import { type Started, type TrainOptions, trainOn } from "../train.ts";
 import type { TrainingHandle } from "../training-handle.ts";
 import type { RunArguments } from "./commands/run-options.ts";
@@ -69,6 +69,11 @@ async function begun(
   output: Output,
 ): Promise<{ readonly handle: TrainingHandle }> {
   const { definition, directory } = await loadRunFile(args.run);
+  const observers: Observer[] = [];
+  if (args.tensorboard !== undefined) {
+    const { tensorboard } = await import("../tensorboard/tensorboard.ts");
+    observers.push(tensorboard(args.tensorboard));
+  }
   const handle = trainOn(started, applyOverrides(definition, args.set), {
     ...where,
     baseDirectory: directory,
@@ -80,7 +85,7 @@ async function begun(
     ...(args.dataMemory === undefined ? {} : { dataMemoryBytes: args.dataMemory * 2 ** 20 }),
     exchange: args.exchange,
     ...(args.audit === undefined ? {} : { audit: args.audit }),
-    ...(args.tensorboard === undefined ? {} : { observers: [tensorboard(args.tensorboard)] }),
+    observers,
     ...(args.trace === undefined ? {} : { trace: args.trace }),
     dashboard: dashboardOf(args, where, output),
     log: (line) => reporter.log(line),
