@@ -10,8 +10,8 @@ export interface ByteStream {
 }
 
 /**
- * A WebSocket over a stream of bytes. It writes all frames of one turn of the event loop at once: a step's exchange is many small
- * frames, and each write by itself wakes the other end. And it frees the memory that messages were read into as soon as they were
+ * A WebSocket over a stream of bytes. It writes all frames of one turn of the event loop at once, or a MiB of them: a step's exchange is
+ * many small frames, and each write by itself wakes the other end. And it frees the memory that messages were read into as soon as they were
  * heard: every 64 KiB that a socket reads are a buffer of their own, and waiting for the garbage collector, which such buffers
  * call once in a few MB, took a quarter of the time of a step's exchange. So a message is only valid during the call.
  */
@@ -19,6 +19,8 @@ export class BatchingSocket extends RelayedSocket {
   readonly #freeing = new Freeing();
   #stream: ByteStream | undefined;
   #isCorked = false;
+  #corkedBytes = 0;
+  #willFlush = false;
   /** What was read, and perhaps not heard. */
   #read: Uint8Array[] = [];
 
@@ -35,10 +37,14 @@ export class BatchingSocket extends RelayedSocket {
   ): void {
     if (!this.#isCorked && this.#stream !== undefined) {
       this.#isCorked = true;
+      this.#corkedBytes = 0;
       this.#stream.cork();
-      setImmediate(() => this.#flush());
+      if (!this.#willFlush) setImmediate(() => this.#endTurn());
+      this.#willFlush = true;
     }
     super.send(data, options, callback);
+    this.#corkedBytes += data.byteLength;
+    if (this.#corkedBytes >= mostCorkedBytes) this.#flush();
   }
 
   /** With a copy: it may be written after what the ping was read into is freed. */
@@ -55,11 +61,20 @@ export class BatchingSocket extends RelayedSocket {
     });
   }
 
+  #endTurn(): void {
+    this.#willFlush = false;
+    this.#flush();
+  }
+
   #flush(): void {
+    if (!this.#isCorked) return;
     this.#isCorked = false;
     this.#stream?.uncork();
   }
 }
+
+/** So much is written without waiting for the turn to end: the other end can begin with it. */
+const mostCorkedBytes = 1 << 20;
 
 const leastFreedBytes = 4096;
 

@@ -99,3 +99,20 @@ test("hands over messages of all sizes as they were sent, and frees what they we
   const kept = seen.filter(({ bytes, data }) => bytes >= 70_000 && data.byteLength > 0);
   expect(kept).toEqual([]);
 });
+
+test("hands a MiB over before the turn is over", async () => {
+  const { sender, stream } = await relayed();
+  const batching = new BatchingSocket(sender);
+  batching.opened(stream);
+  const before = stream.bytesWritten;
+  const binary = { binary: true, compress: false };
+  for (let i = 0; i < 3; i++) batching.send(Buffer.alloc(300_000), binary);
+  expect(stream.writableCorked).toBeGreaterThan(0);
+  batching.send(Buffer.alloc(200_000), binary);
+  expect(stream.writableCorked).toBe(0);
+  expect(stream.bytesWritten - before).toBe(1_100_000 + 4 * 14); // each with 10 bytes of header and 4 of the masking key
+  batching.send(Buffer.alloc(10), binary);
+  expect(stream.writableCorked).toBeGreaterThan(0);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stream.writableCorked).toBe(0);
+});
