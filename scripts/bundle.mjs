@@ -16,6 +16,7 @@ const entries = {
   cli: "tutti/src/cli/main.ts",
   "local-worker": "worker/src/local-main.ts",
   "lane-thread": "core/src/engine/lane-thread.ts",
+  "update-thread": "core/src/exchange/update-thread.ts",
   "write-thread": "core/src/checkpoint/write-thread.ts",
   "faulty-engine": "tutti/src/chaos/faulty-engine.ts",
   // Piscina starts the file of this name that lies beside its own.

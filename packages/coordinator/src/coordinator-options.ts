@@ -78,6 +78,8 @@ export interface CoordinatorOptions {
   /** Tensors up to this many bytes travel within their header, which copies them. */
   readonly inlineBytes?: number;
   readonly memory?: ComputeMemory;
+  /** Threads that apply updates of large models together with the calling one, on cores that are free then; 0 by default. */
+  readonly updateThreads?: number;
   readonly onEvent: (event: RunEvent) => void;
   /** Takes a trace of this process and all workers; nothing is measured for it, or sent, where there is none. */
   readonly trace?: (event: TraceEvent) => void;

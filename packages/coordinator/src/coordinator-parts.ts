@@ -1,6 +1,7 @@
 import { TuttiError } from "@tutti/core/errors";
-import { Generations, Reduction } from "@tutti/core/exchange";
+import { Generations, Reduction, UpdateThreads } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
+import type { Arena } from "@tutti/core/memory";
 import { Auditor } from "./audit.ts";
 import {
   type CoordinatorOptions,
@@ -193,6 +194,7 @@ export function coordinatorParts(
     needsHash: () => membership.active.some(({ connection }) => !connection.sharesMemory),
     hashScratch: arena.allocate(8 * Math.max(1, reduction.chunks)),
     normBlockFloats,
+    threads: updateThreads(run, arena, normBlockFloats, options.updateThreads ?? 0),
     skipsNonFinite: options.onNonFinite === "skip",
     weightsSha256: options.hashEveryStep ? () => hooks.weightsSha256() : undefined,
     emit: (event) => options.onEvent(event),
@@ -220,4 +222,15 @@ export function coordinatorParts(
     ...{ generations, reduction, phases, trace, mesh, membership, publisher, dealer, reception, ahead, intake },
     ...{ step, steering, validator },
   };
+}
+
+function updateThreads(
+  run: TrainingRun,
+  { memory }: Arena,
+  normBlockFloats: number,
+  count: number,
+): UpdateThreads | undefined {
+  const { optimizer, trainable: layout } = run;
+  if (count < 1 || !optimizer.areRangesSeparate) return undefined;
+  return new UpdateThreads({ memory, optimizer, layout, normBlockFloats, count });
 }

@@ -123,6 +123,8 @@ export class Coordinator {
       const message = `the run failed: ${error instanceof Error ? error.message : String(error)}`;
       this.#end("failed", message, isForWantOfRoom(error));
       throw error;
+    } finally {
+      await this.#parts.step.threads?.close();
     }
   }
 
@@ -154,6 +156,8 @@ export class Coordinator {
    */
   async #trainStep(batch: PreparedBatch, timesBegun = 1): Promise<boolean> {
     await this.#life.until(() => this.#parts.publisher.isFlushed(this.#parts.membership.active));
+    const ending = this.#parts.step.threads?.ending;
+    if (ending !== undefined) await this.#life.orFailure(ending);
     const step = this.#assign(batch, timesBegun > 1); // shards → leases → workers
     // The next step's rows travel meanwhile. A worker in this process has its leases in a microtask, and comes first.
     if (timesBegun === 1) queueMicrotask(() => this.#readAhead());

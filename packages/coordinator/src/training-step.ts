@@ -1,7 +1,7 @@
 import type { Clock } from "@tutti/core/clock";
 import { isTuttiError, type TuttiError } from "@tutti/core/errors";
 import type { RunEvent } from "@tutti/core/events";
-import { type Generations, type Reduction, StepUpdate } from "@tutti/core/exchange";
+import { type Generations, type Reduction, StepUpdate, type UpdateThreads } from "@tutti/core/exchange";
 import type { Kernels } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import type { PlateauState } from "@tutti/core/optim";
@@ -49,6 +49,8 @@ export interface StepParts {
   /** Room for 8 bytes per chunk. */
   readonly hashScratch: number;
   readonly normBlockFloats: number;
+  /** For sums that are added up here; otherwise workers apply the update at the same time. */
+  readonly threads: UpdateThreads | undefined;
   /** Leave a step out whose loss or gradient is not finite, instead of ending the run. */
   readonly skipsNonFinite: boolean;
   /** SHA-256 of the parameters, where every step's event is to have it. */
@@ -84,7 +86,7 @@ export class TrainingStep {
   ) {
     this.#parts = parts;
     this.#plateau = plateau;
-    const update = this.#newUpdate(batch);
+    const update = this.#newUpdate(batch, isDirect);
     this.#update = update;
     const { phases, intake, auditor, generations, membership } = parts;
     const round: StepRound = new StepRound({
@@ -276,7 +278,7 @@ export class TrainingStep {
     this.#parts.ledger.add(this.#round);
   }
 
-  #newUpdate(batch: PreparedBatch): StepUpdate {
+  #newUpdate(batch: PreparedBatch, isDirect: boolean): StepUpdate {
     const { run, kernels, arena, generations, reduction, hashScratch, normBlockFloats } = this.#parts;
     const { phases, publisher, membership, needsHash } = this.#parts;
     return new StepUpdate({
@@ -292,6 +294,7 @@ export class TrainingStep {
       needsHash,
       hashScratch,
       normBlockFloats,
+      threads: isDirect ? undefined : this.#parts.threads,
       send: (chunk) => phases.run("download", () => publisher.sendUpdate(this.#updatedByUs(membership.active), chunk)),
     });
   }

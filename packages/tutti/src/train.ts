@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { Coordinator, type Exchange, type Server, serve } from "@tutti/coordinator";
 import { readCheckpoint } from "@tutti/core/checkpoint";
 import { systemClock } from "@tutti/core/clock";
@@ -116,7 +116,7 @@ async function runTraining(
   stop: AbortSignal,
   emit: (event: RunEvent) => void,
 ): Promise<TrainResult> {
-  const { workers = 0, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
+  const { workers = 0, lanes = 1, listen, baseDirectory = process.cwd(), maxSteps, shards, log = () => {} } = options;
   const prepared = await prepareRun(definition, baseDirectory, {
     dataMemoryBytes: options.dataMemoryBytes,
     placement: definition.plain.placement,
@@ -172,6 +172,7 @@ async function runTraining(
       {
         clock: systemClock(),
         memory,
+        updateThreads: idleCores(here !== undefined ? lanes : sharedArena === undefined ? 1 : workers * lanes),
         // Beside a network, smaller chunks let sending, reducing and receiving overlap.
         ...(listen === undefined && exchange === "star" ? { chunkFloats } : {}),
         generation: Date.now(),
@@ -237,6 +238,14 @@ async function runTraining(
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+/** Updates are soon bounded by memory. */
+const mostUpdateThreads = 3;
+
+/** Cores that have nothing to do but to wait while the coordinator, one of `computing` threads of the run, applies an update. */
+function idleCores(computing: number): number {
+  return Math.max(0, Math.min(computing, availableParallelism(), 1 + mostUpdateThreads) - 1);
 }
 
 /** Starts workers on other machines. Returns how to end them. */

@@ -1,3 +1,4 @@
 export * from "./generations.ts";
 export * from "./reduction.ts";
 export * from "./step-update.ts";
+export { UpdateThreads } from "./update-threads.ts";

@@ -4,6 +4,8 @@ import type { Arena } from "../memory/index.ts";
 import type { CompiledOptimizer, PlateauState } from "../optim/index.ts";
 import { type FlatLayout, type RunningStatistics, updateRunningStatistics } from "../step/index.ts";
 import { combineChunkHashes, type Generation } from "./generations.ts";
+import { type RangeTools, type RangeWork, type WorkKind, workOnRange } from "./range-work.ts";
+import type { UpdateThreads } from "./update-threads.ts";
 
 /** Below it, what float32 loses of small squares could be seen. */
 const leastQuickSquares = 2 ** -64;
@@ -19,7 +21,7 @@ export class StepUpdate {
   readonly #parts: StepUpdateParts;
   readonly #hashes: BigUint64Array;
   readonly #isHashed: Uint8Array;
-  readonly #blockSquares: Float64Array;
+  readonly #tools: RangeTools;
   readonly #updated: Uint8Array;
   readonly #reduced: Uint8Array;
   #divisor: number | undefined;
@@ -36,7 +38,9 @@ export class StepUpdate {
     this.#updated = new Uint8Array(chunks);
     this.#reduced = new Uint8Array(chunks);
     this.#missingStatistics = chunks - this.#firstBufferChunk;
-    this.#blockSquares = new Float64Array(Math.ceil(parts.layout.totalFloats / parts.normBlockFloats));
+    const { kernels, optimizer, layout, normBlockFloats, threads } = parts;
+    const blockSquares = threads?.blockSquares ?? new Float64Array(Math.ceil(layout.totalFloats / normBlockFloats));
+    this.#tools = { kernels, optimizer, normBlockFloats, blockSquares };
   }
 
   /** Chunks of t+1 that are final, for a worker that joins in the middle of the step. */
@@ -69,7 +73,10 @@ export class StepUpdate {
     if (this.#brokenBuffer !== undefined) throw this.#nonFiniteBuffer(this.#brokenBuffer);
     if (optimizer.needsGlobalNorm) {
       const clipScale = optimizer.clipScale(gradientNorm);
-      for (let chunk = 0; chunk < this.#chunks; chunk++) this.#update(chunk, divisor, clipScale);
+      for (let chunk = 0; chunk < this.#chunks; chunk++) {
+        this.#work(chunk, ["update"], divisor, clipScale);
+        this.#finishUpdate(chunk);
+      }
     }
     if (!needsHash()) return { gradientNorm, hash: "" };
     for (const [chunk, isHashed] of this.#isHashed.entries()) if (isHashed === 0) this.#hash(chunk); // it was not needed then
@@ -88,70 +95,50 @@ export class StepUpdate {
   }
 
   #takeUp(chunk: number, divisor: number): void {
-    const { reduction, optimizer } = this.#parts;
-    const { begin, end } = reduction.range(chunk);
-    if (optimizer.needsGlobalNorm) {
-      this.#addExactSquares(begin, end, divisor);
+    if (this.#parts.optimizer.needsGlobalNorm) {
+      this.#work(chunk, ["exactSquares"], divisor);
     } else {
-      this.#addQuickSquares(begin, end);
-      this.#update(chunk, divisor, 1);
+      this.#work(chunk, ["quickSquares", "update"], divisor);
+      this.#finishUpdate(chunk);
     }
-  }
-
-  /** Of the gradient, in float64. */
-  #addExactSquares(begin: number, end: number, divisor: number): void {
-    const { kernels, reduction } = this.#parts;
-    this.#eachBlock(begin, end, (at, count) => kernels.sumOfSquares(reduction.sums + at * 4, count, divisor));
-  }
-
-  /** Of the gradient's sum: no weight depends on them. */
-  #addQuickSquares(begin: number, end: number): void {
-    const { kernels, reduction } = this.#parts;
-    this.#eachBlock(begin, end, (at, count) => kernels.quickSquares(reduction.sums + at * 4, count));
-  }
-
-  #eachBlock(begin: number, end: number, squares: (at: number, count: number) => number): void {
-    const { layout, normBlockFloats } = this.#parts;
-    for (let at = begin; at < Math.min(end, layout.totalFloats); at += normBlockFloats)
-      this.#blockSquares[at / normBlockFloats] = squares(at, Math.min(normBlockFloats, layout.totalFloats - at));
   }
 
   /** In float64 where weights depend on it, and where float32 is not enough to tell it, or whether it is finite. */
   #gradientNorm(divisor: number): number {
-    const { optimizer, layout } = this.#parts;
     let squares = this.#sumOfBlocks();
-    if (optimizer.needsGlobalNorm) return Math.sqrt(squares);
+    if (this.#parts.optimizer.needsGlobalNorm) return Math.sqrt(squares);
     const isKnown = squares > leastQuickSquares && squares < Number.POSITIVE_INFINITY;
     if (isKnown && Math.abs(divisor) > leastQuickDivisor) return Math.sqrt(squares) / Math.abs(divisor);
-    this.#addExactSquares(0, layout.totalFloats, divisor);
+    for (let chunk = 0; chunk < this.#chunks; chunk++) this.#work(chunk, ["exactSquares"], divisor);
     squares = this.#sumOfBlocks();
     return Math.sqrt(squares);
   }
 
   #sumOfBlocks(): number {
     let squares = 0;
-    for (const block of this.#blockSquares) squares += block;
+    for (const block of this.#tools.blockSquares) squares += block;
     return squares;
   }
 
-  /** The trained part of a chunk; the chunk is final if it holds no buffers or they are. */
-  #update(chunk: number, divisor: number, clipScale: number): void {
-    const { kernels, reduction, optimizer, generations, layout } = this.#parts;
+  /** With the trained part of a chunk. */
+  #work(chunk: number, kinds: readonly WorkKind[], divisor: number, clipScale = 1): void {
+    const { reduction, generations, layout, plateau, threads } = this.#parts;
     const begin = chunk * reduction.chunkFloats;
     const end = Math.min(layout.totalFloats, begin + reduction.chunkFloats);
-    if (begin < end) {
-      optimizer.update(kernels, {
-        begin,
-        end,
-        step: generations.updates + 1,
-        divisor,
-        clipScale,
-        from: generations.current,
-        to: generations.next,
-        gradientSum: reduction.sums,
-        plateau: this.#parts.plateau,
-      });
-    }
+    if (begin >= end) return;
+    const work: RangeWork = {
+      ...{ kinds, divisor, clipScale, plateau },
+      step: generations.updates + 1,
+      from: generations.current,
+      to: generations.next,
+      gradientSum: reduction.sums,
+    };
+    if (threads === undefined) workOnRange(this.#tools, work, begin, end);
+    else threads.run(this.#tools, work, begin, end);
+  }
+
+  /** The trained part of a chunk is updated: the chunk is final if it holds no buffers or they are. */
+  #finishUpdate(chunk: number): void {
     if (chunk < this.#firstBufferChunk || this.#missingStatistics === 0) this.#finishChunk(chunk);
     else this.#waitingForStatistics.add(chunk);
   }
@@ -247,6 +234,8 @@ export interface StepUpdateParts {
   readonly reduction: ReducedSums;
   /** The global norm is summed over blocks of this many floats of the layout: fixed, never the wire's chunks. */
   readonly normBlockFloats: number;
+  /** Made for this layout and optimizer, if cores are free while updates are applied. */
+  readonly threads?: UpdateThreads | undefined;
   /** How buffers follow from the step's sums. */
   readonly statistics: readonly RunningStatistics[];
   /** Samples of the global batch. */

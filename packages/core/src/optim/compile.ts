@@ -33,6 +33,8 @@ export class CompiledOptimizer {
    * clipNorm and maxNorm. Otherwise each range is updated as soon as its own gradient is final, with clipScale 1.
    */
   readonly needsGlobalNorm: boolean;
+  /** False where updating a range writes beside it, too (maxNorm): then one thread at a time may update. */
+  readonly areRangesSeparate: boolean;
   /** What `nextPlateau` takes after each validation; its state goes into `update` and `learningRate`. */
   readonly reduceOnPlateau: ReduceOnPlateau | null;
   readonly #clipNorm: number | null;
@@ -54,7 +56,8 @@ export class CompiledOptimizer {
     const average = definition.ema === null ? [] : [{ name: "average", initialValue: 0 }];
     this.slots = [...this.#rule.slots, ...average];
     this.#clipNorm = definition.clipNorm;
-    this.needsGlobalNorm = definition.clipNorm !== null || this.#segments.some(({ rows }) => rows !== null);
+    this.areRangesSeparate = this.#segments.every(({ rows }) => rows === null);
+    this.needsGlobalNorm = definition.clipNorm !== null || !this.areRangesSeparate;
     this.reduceOnPlateau = definition.reduceOnPlateau;
   }
 
