@@ -165,6 +165,7 @@ const loadedTogether = {
   worker: ["worker/src/local-main.ts", "core/node_modules/piscina/dist/esm-wrapper.mjs"],
   check: ["worker/src/graph-check.ts"],
   lane: ["core/src/engine/lane-thread.ts", "core/node_modules/piscina/dist/worker.js"],
+  write: ["core/src/checkpoint/write-thread.ts"],
 };
 
 /** Which of `loadedTogether` need each module, by its id, as the chunks of a first build show: they hold what is used only. */

@@ -1,5 +1,6 @@
 // Entry of a worker process that `tutti train` starts on its own machine: what to join comes over the IPC channel, which
 // closes when the parent is gone. Until then the engine is loaded.
+import { setImmediate } from "node:timers/promises";
 import type { DataPlaces } from "@tutti/core/data";
 import { isTuttiError } from "@tutti/core/errors";
 import { type Arena, MemoryFile } from "@tutti/core/memory";
@@ -28,9 +29,11 @@ process.on("disconnect", () => {
   setTimeout(() => process.exit(1), 2000).unref(); // a lane in the middle of a long shard may not answer
 });
 try {
+  const joining = told();
   const computing = openComputing(Number(lanes));
+  await setImmediate(); // the lanes' threads are started: they take longer than what follows
   const files = memoryFiles();
-  const { url, token, data, dataMemoryBytes, sharesMemory } = await told();
+  const { url, token, data, dataMemoryBytes, sharesMemory } = await joining;
   const blocks = sharesMemory && files !== undefined ? share(computing.memory.arena, files) : undefined;
   const file = new SharedFile(Number(descriptor), "child", blocks);
   const log = (line: string): void => console.error(line);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { systemClock } from "@tutti/core/clock";
 import type { DataPlaces, Dataset } from "@tutti/core/data";
 import { engineName, type Lanes, numericClass, openLanes } from "@tutti/core/engine";
@@ -66,6 +66,7 @@ export function openComputing(count: number): Computing {
 }
 
 async function loadGraphCheck(): Promise<GraphCheck> {
+  await setImmediate(); // lanes' threads are started first: they take longest
   const { graphCheck } = await import("./graph-check.ts");
   return graphCheck;
 }

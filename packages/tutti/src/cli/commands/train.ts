@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Argv } from "yargs";
 import type { InProcessLanes } from "../../in-process-lanes.ts";
 import type { LocalWorkers } from "../../local-workers.ts";
@@ -57,7 +58,9 @@ async function run(
 async function start(workers: number, lanes: number): Promise<LocalWorkers | InProcessLanes> {
   if (workers === 0) {
     const { InProcessLanes } = await import("../../in-process-lanes.ts");
-    return new InProcessLanes(lanes);
+    const started = new InProcessLanes(lanes);
+    await setImmediate(); // what comes next loads code for 60 ms, without a pause in which threads could be started
+    return started;
   }
   const { LocalWorkers } = await import("../../local-workers.ts");
   return LocalWorkers.start(workers, lanes);
