@@ -72,12 +72,15 @@ for await (const line of createInterface({ input: process.stdin })) {
   gate.add((steps + 1) * shards);
   await nextStep(); // its rows could not be read while the step before was computed
   const startMs = performance.now();
-  const split = {};
+  const times = [];
   for (let step = 0; step < steps; step++) {
     const event = await nextStep();
     if (event === undefined) break; // the run has failed: awaiting it below says why
-    for (const [part, ms] of Object.entries(event.time)) split[part] = (split[part] ?? 0) + ms / steps;
+    times.push(event.time);
   }
-  say({ ms: performance.now() - startMs, split });
+  const ms = performance.now() - startMs;
+  const split = {};
+  for (const time of times) for (const part in time) split[part] = (split[part] ?? 0) + time[part] / steps;
+  say({ ms, split });
 }
 process.exit(0); // held up for good: nothing of it is kept

@@ -133,7 +133,7 @@ export const mutants: readonly Mutant[] = [
     name: "sums are overwritten before the socket has taken them",
     edits: [
       {
-        file: `${worker}worker.ts`,
+        file: `${worker}upload.ts`,
         find: "const onFlushed = chunk === chunks - 1 ? flushed : undefined;",
         replace: "if (chunk === chunks - 1 && !isLent) result.release();\n      const onFlushed = undefined;",
       },
@@ -141,7 +141,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "sums that the coordinator reads where they are, are overwritten before their round is over",
-    edits: [{ file: `${worker}worker.ts`, find: "if (!isLent) result.release();", replace: "result.release();" }],
+    edits: [{ file: `${worker}upload.ts`, find: "if (!isLent) result.release();", replace: "result.release();" }],
   },
   {
     name: "parameters are overwritten before the socket has taken them",

@@ -18,6 +18,9 @@ export function planLeases<Worker>(
   shards: number,
   workers: readonly { readonly worker: Worker; readonly weight: number }[],
 ): readonly LeaseShare<Worker>[] {
+  const [only] = workers;
+  if (only !== undefined && workers.length === 1)
+    return [{ worker: only.worker, nodes: coverRange(shards, 0, shards) }];
   const counts = proportionalCounts(shards, evened(workers.map(({ weight }) => weight)));
   let lo = 0;
   return workers.map(({ worker }, i) => {

@@ -45,16 +45,22 @@ export class Membership {
 
   /** Members that hold the parameters and compute, in the order they connected. */
   get active(): readonly Member[] {
-    return this.all.filter((member) => member.isActive);
+    const active: Member[] = []; // asked for several times a step, so in one go
+    for (const { member } of this.#members.values()) if (member.isActive) active.push(member);
+    return active;
   }
 
   /** Of them, those that may be given work: not those that are to leave after the step. */
   get dealable(): readonly Member[] {
-    return this.all.filter((member) => member.isDealable);
+    const dealable: Member[] = [];
+    for (const { member } of this.#members.values()) if (member.isDealable) dealable.push(member);
+    return dealable;
   }
 
   get all(): readonly Member[] {
-    return [...this.#members.values()].map(({ member }) => member);
+    const all: Member[] = [];
+    for (const { member } of this.#members.values()) all.push(member);
+    return all;
   }
 
   /** @param address where it comes from. */

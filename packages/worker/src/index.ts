@@ -3,3 +3,4 @@ export type { PeerConnection, PeerListener, PeerTransport } from "./mesh/peer-tr
 export * from "./run-worker.ts";
 export * from "./worker.ts";
 export * from "./worker-memory.ts";
+export type { CanaryTask, Parting, WorkerParts } from "./worker-parts.ts";

@@ -10,8 +10,9 @@ import { type ConnectOptions, connect } from "./connect.ts";
 import { CoordinatorRules, KnownRun } from "./coordinator-rules.ts";
 import type { GraphCheck } from "./graph-check.ts";
 import { SocketPeers } from "./mesh/socket-peers.ts";
-import { drainMs, type Parting, Worker } from "./worker.ts";
+import { drainMs, Worker } from "./worker.ts";
 import { WorkerMemory } from "./worker-memory.ts";
+import type { Parting } from "./worker-parts.ts";
 
 /** What computes, the memory that it computes in, and what checks graphs before they are computed. */
 export interface Computing {

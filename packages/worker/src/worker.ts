@@ -1,73 +1,21 @@
-import type { Clock } from "@tutti/core/clock";
-import { SumsPacking } from "@tutti/core/compression";
-import type { Dataset } from "@tutti/core/data";
-import { type Lanes, type NodeResult, packedCollects, type ShardInput } from "@tutti/core/engine";
+import type { ShardInput } from "@tutti/core/engine";
 import { TuttiError } from "@tutti/core/errors";
-import type { ShardProgram, TreeNode } from "@tutti/core/step";
-import {
-  type Connection,
-  checksPerHeartbeat,
-  type MessageOf,
-  protocolVersion,
-  Silence,
-  type ToCoordinator,
-  type ToWorker,
-} from "@tutti/core/wire";
+import { type MessageOf, protocolVersion, type ToWorker } from "@tutti/core/wire";
 import type { BatchStore } from "./batch-store.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { MeshMember } from "./mesh/mesh-member.ts";
-import type { PeerTransport } from "./mesh/peer-transport.ts";
 import type { Parameters } from "./parameters.ts";
 import { PlacedRows } from "./placed-rows.ts";
+import { Preparation } from "./preparation.ts";
+import { Upload } from "./upload.ts";
 import { WorkSpans } from "./work-spans.ts";
-import type { WorkerMemory } from "./worker-memory.ts";
+import type { Parting, WorkerParts } from "./worker-parts.ts";
 
 type Welcome = MessageOf<ToWorker, "welcome">;
 type Lease = MessageOf<ToWorker, "lease">;
 
-/** Programs and the rows to compute them on, so that the coordinator learns how this machine rounds. */
-export interface CanaryTask {
-  readonly programs: readonly { readonly program: ShardProgram; readonly columns: number }[];
-  readonly parameters: number;
-  readonly generation: number;
-}
-
-export interface WorkerParts {
-  readonly connection: Connection<ToCoordinator, ToWorker>;
-  readonly lanes: Lanes;
-  /** How other workers are reached; undefined if they cannot be. */
-  readonly peers?: PeerTransport | undefined;
-  /** Kept by the process while it leaves and joins. */
-  readonly memory: WorkerMemory;
-  readonly clock: Clock;
-  /** Refuses a graph that this worker should not run; throws GRAPH_INVALID. */
-  readonly checkProgram: (onnx: Uint8Array) => void;
-  /** Hash of all the canary's outputs. */
-  readonly numericClass: (task: CanaryTask) => Promise<string>;
-  readonly identity: {
-    readonly instance: string;
-    readonly host: string;
-    readonly pid: number;
-    readonly engine: string;
-    readonly node: string;
-  };
-  readonly log: (message: string) => void;
-  /** The data sets that this worker has for itself, by name; stays the caller's to close. */
-  readonly data?: ReadonlyMap<string, Dataset>;
-}
-
-/** How a worker's membership ended. */
-export interface Parting {
-  /** over: the run has ended · refused: this worker is not wanted · lost: the connection broke, try again. */
-  readonly kind: "over" | "refused" | "lost";
-  readonly message: string;
-  readonly code: string;
-}
-
 /** How long lanes may go on with what they compute after the membership has ended. */
 export const drainMs = 10_000;
-
-/** The canary's rows are kept as of this round; coordinators count theirs from 1. */
-const canaryRound = 0;
 
 interface Computation {
   readonly round: number;
@@ -84,26 +32,20 @@ export class Worker {
   readonly #parts: WorkerParts;
   readonly #batches: BatchStore;
   readonly #placed: PlacedRows;
-  readonly #programs = new Map<string, ShardProgram>();
-  readonly #canaries: { program: string; address: number }[] = [];
+  readonly #preparation: Preparation;
+  readonly #heartbeats: Heartbeats;
   readonly #computing = new Map<Computation, Promise<void>>();
   readonly #endingRounds = new Set<number>();
   readonly #parting: { promise: Promise<Parting>; resolve: (parting: Parting) => void };
-  #loading: Promise<void> = Promise.resolve();
-  /** Loads the programs and computes the canary: may take a lane for ever, as leases may. */
-  #preparing: Promise<void> = Promise.resolve();
   #welcome: Welcome | undefined;
   #parameters: Parameters | undefined;
-  #packing: SumsPacking;
+  #upload: Upload | undefined;
   /** Only while the run is traced. */
   #spans: WorkSpans | undefined;
   /** Ends the span in which parameters arrive. */
   #stagedSpan: (() => void) | undefined;
   #mesh: MeshMember | undefined;
   #farewell: Parting | undefined;
-  #timer: { cancel(): void } | undefined;
-  /** The coordinator's last heartbeat, until it was answered. */
-  #heard: { readonly sentMs: number; readonly atMs: number } | undefined;
   #isGone = false;
   /** Those that have come. */
   #leases = 0;
@@ -114,7 +56,20 @@ export class Worker {
     this.#parts = parts;
     this.#batches = parts.memory.batches;
     this.#placed = new PlacedRows(parts.data ?? new Map(), this.#batches);
-    this.#packing = new SumsPacking(undefined, parts.memory);
+    const { connection, clock, lanes, memory, checkProgram, numericClass } = parts;
+    this.#preparation = new Preparation({
+      ...{ lanes, memory, checkProgram, numericClass },
+      borrow: () => this.#store.borrow(),
+      isGone: () => this.#isGone,
+      ready: (found) => connection.send({ type: "ready", numericClass: found }),
+      failed: (error) => this.#giveUp(error),
+    });
+    this.#heartbeats = new Heartbeats({
+      ...{ connection, clock },
+      peerBytes: () => this.#mesh?.arrivedBytes,
+      leases: () => this.#leases,
+      silent: (why) => this.#giveUpCoordinator(why),
+    });
     let resolve: (parting: Parting) => void = () => {};
     const promise = new Promise<Parting>((settle) => {
       resolve = settle;
@@ -149,10 +104,10 @@ export class Worker {
         this.#join(message);
         return;
       case "program":
-        this.#loadProgram(message, payload);
+        this.#preparation.load(message, payload);
         return;
       case "canary":
-        this.#takeCanary(message, payload);
+        this.#preparation.canary(message, payload);
         return;
       case "parameters":
         // Whatever still computes reads what is overwritten now; its leases were dealt to others.
@@ -210,8 +165,8 @@ export class Worker {
         this.#releaseRound(message.round);
         return;
       case "heartbeat":
-        this.#heard = { sentMs: message.sentMs, atMs: this.#parts.clock.now() };
-        if (this.#spans !== undefined) this.#sayAlive();
+        this.#heartbeats.heard(message.sentMs);
+        if (this.#spans !== undefined) this.#heartbeats.say();
         return;
       case "goodbye":
         this.#farewell = {
@@ -227,29 +182,12 @@ export class Worker {
     const { memory, clock, connection } = this.#parts;
     this.#welcome = welcome;
     this.#spans = welcome.trace === true ? new WorkSpans(clock) : undefined;
-    this.#packing = new SumsPacking(welcome.rounding, memory);
     const { parameterFloats, updatedFloats, chunkFloats } = welcome;
     this.#parameters = memory.parameters(parameterFloats, updatedFloats, chunkFloats, connection.sharesMemory);
     if (welcome.mesh !== undefined) this.#joinMesh(welcome, this.#parameters);
-    this.#beat(welcome);
-  }
-
-  /** Says that it is there, and looks for signs that the coordinator is, as long as the membership lasts. */
-  #beat({ heartbeatMs, silenceMs }: Welcome): void {
-    const { clock, connection } = this.#parts;
-    const checkMs = heartbeatMs / checksPerHeartbeat;
-    const silence = new Silence(connection, checkMs, clock.now());
-    let checks = 0;
-    const check = (): void => {
-      const silentMs = silence.measure(clock.now());
-      if (silentMs > silenceMs) {
-        this.#giveUpCoordinator(`silent for ${Math.round(silentMs)} ms (limit ${silenceMs})`);
-        return;
-      }
-      if (checks++ % checksPerHeartbeat === 0) this.#sayAlive();
-      this.#timer = clock.setTimer(checkMs, check);
-    };
-    check();
+    const program = (id: string) => this.#preparation.program(id);
+    this.#upload = new Upload({ connection, memory, welcome, program, spans: this.#spans, mesh: this.#mesh });
+    this.#heartbeats.begin(welcome);
   }
 
   /** Where only the coordinator's direction is dead, it still hears why. */
@@ -259,22 +197,6 @@ export class Worker {
     connection.send({ type: "leaving", reason: `to this worker the coordinator was ${why}` });
     connection.destroy();
     this.#part(this.#farewell);
-  }
-
-  #sayAlive(): void {
-    const sentMs = this.#parts.clock.now();
-    const heard = this.#heard;
-    this.#heard = undefined;
-    const echo = heard === undefined ? {} : { echo: { sentMs: heard.sentMs, heldMs: sentMs - heard.atMs } };
-    const { connection } = this.#parts;
-    connection.send({
-      type: "heartbeat",
-      sentMs,
-      ...echo,
-      arrivedBytes: connection.arrivedBytes,
-      ...(this.#mesh === undefined ? {} : { peerBytes: this.#mesh.arrivedBytes }),
-      leases: this.#leases,
-    });
   }
 
   #joinMesh(welcome: Welcome, parameters: Parameters): void {
@@ -287,44 +209,18 @@ export class Worker {
     void this.#mesh.start();
   }
 
-  #loadProgram(message: MessageOf<ToWorker, "program">, payload: Uint8Array | undefined): void {
-    const onnx = Uint8Array.from(payload ?? []);
-    this.#parts.checkProgram(onnx);
-    const program: ShardProgram = { ...message.manifest, id: message.id, onnx };
-    this.#programs.set(message.id, program);
-    const before = this.#loading;
-    const load = this.#parts.lanes.load(program);
-    this.#loading = Promise.all([before, load]).then(() => {});
-    this.#preparing = this.#loading;
-    this.#loading.catch((error) => this.#giveUp(error));
-  }
-
-  #takeCanary(message: MessageOf<ToWorker, "canary">, payload: Uint8Array | undefined): void {
-    const index = this.#canaries.length;
-    this.#batches.put(canaryRound, index, message.program, 0, payload ?? new Uint8Array(0));
-    this.#canaries.push({ program: message.program, address: this.#batches.get(canaryRound, index)!.address });
-    if (!message.last) return;
-    this.#preparing = this.#loading
-      .then(() => {
-        const { address: parameters, version: generation } = this.#store.borrow();
-        const programs = this.#canaries.map((canary) => ({
-          program: this.#program(canary.program),
-          columns: canary.address,
-        }));
-        return this.#parts.numericClass({ programs, parameters, generation });
-      })
-      .then((numericClass) => {
-        if (this.#isGone) return; // whoever joined next has this memory now
-        this.#batches.release(canaryRound);
-        this.#parts.connection.send({ type: "ready", numericClass });
-      })
-      .catch((error) => this.#giveUp(error));
-  }
-
   #takeRows(message: MessageOf<ToWorker, "batch">, bytes: Uint8Array): void {
     const { round, shard, program, firstPosition, dataset } = message;
     if (dataset === undefined) this.#batches.put(round, shard, program, firstPosition, bytes);
-    else this.#placed.read({ round, shard, program: this.#program(program), firstPosition, dataset, numbers: bytes });
+    else
+      this.#placed.read({
+        round,
+        shard,
+        program: this.#preparation.program(program),
+        firstPosition,
+        dataset,
+        numbers: bytes,
+      });
   }
 
   #compute(lease: Lease): void {
@@ -344,7 +240,7 @@ export class Worker {
     }
     const computation: Computation = { round: lease.round, parameters: address, isVoid: false };
     const [first] = shards.values();
-    const isTraining = first === undefined || this.#programs.get(first.programId)?.mode === "train";
+    const isTraining = first === undefined || this.#preparation.isTraining(first.programId);
     const computedSpan = this.#spans?.begin(isTraining ? "compute" : "evaluate", lease.step, lease);
     const computed = this.#parts.lanes
       .compute({
@@ -359,7 +255,7 @@ export class Worker {
       .finally(() => computedSpan?.())
       .then((result) => {
         if (computation.isVoid || this.#isGone) result.release();
-        else this.#upload(position, shards, result);
+        else this.#upload!.send(position, shards, result);
       })
       .catch((error: unknown) => {
         if (!computation.isVoid) this.#failed(lease, error);
@@ -375,72 +271,6 @@ export class Worker {
     if (this.#isGone) return;
     const { code, message } = error instanceof TuttiError ? error : { code: "INTERNAL", message: String(error) };
     this.#parts.connection.send({ type: "failed", generation, round, step, lo, hi, code, message });
-  }
-
-  /** Announces the node with its scalars, then sends its sums chunk by chunk, straight from the lanes' buffer. */
-  #upload(
-    position: { generation: number; round: number; step: number } & TreeNode,
-    shards: ReadonlyMap<number, ShardInput>,
-    result: NodeResult,
-  ): void {
-    const { connection } = this.#parts;
-    if (this.#spans !== undefined) connection.send({ type: "spans", spans: this.#spans.take() });
-    const { chunkFloats, inlineBytes } = this.#welcome!;
-    const sumsFloats = result.sums === 0 ? 0 : this.#welcome!.sumsFloats;
-    const scalars = new Uint8Array(result.scalars.buffer);
-    const collects = this.#collects(position, shards, result);
-    const { computeMs } = result;
-    const announcement = {
-      type: "result",
-      ...position,
-      scalars,
-      computeMs,
-      payloadBytes: collects.byteLength,
-    } as const;
-    const uploadSpan = this.#spans?.begin("upload", position.step, position);
-    const chunks = Math.ceil(sumsFloats / chunkFloats);
-    if (sumsFloats > 0 && this.#mesh?.exchanges(position.round)) {
-      connection.send({ ...announcement, chunks }, collects, uploadSpan);
-      this.#mesh.hold(position, result);
-      return;
-    }
-    if (sumsFloats <= chunkFloats && this.#packing.bytes(position, 0, sumsFloats) <= inlineBytes) {
-      const inline =
-        sumsFloats === 0 ? {} : { inline: this.#packing.packInPlace(position, result.sums, 0, sumsFloats).slice() };
-      connection.send({ ...announcement, chunks: sumsFloats === 0 ? 0 : 1, ...inline }, collects, uploadSpan);
-      result.release();
-      return;
-    }
-    const isLent = connection.sharesMemory;
-    if (isLent) this.#parts.memory.lend({ round: position.round, step: position.step, result });
-    connection.send({ ...announcement, chunks }, collects);
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const begin = chunk * chunkFloats;
-      const end = Math.min(sumsFloats, begin + chunkFloats);
-      const payload = this.#packing.packInPlace(position, result.sums, begin, end);
-      const payloadBytes = payload.byteLength;
-      const flushed = (): void => {
-        if (!isLent) result.release();
-        uploadSpan?.();
-      };
-      const onFlushed = chunk === chunks - 1 ? flushed : undefined;
-      connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
-    }
-  }
-
-  /** A copy of the shards' per-sample outputs, one block after the other; empty for programs without any. */
-  #collects({ lo }: TreeNode, shards: ReadonlyMap<number, ShardInput>, { collects }: NodeResult): Uint8Array {
-    const blocks = collects.map((address, row) => {
-      const { totalBytes } = packedCollects(this.#program(shards.get(lo + row)!.programId));
-      return this.#parts.memory.arena.bytes(address, totalBytes);
-    });
-    const joined = new Uint8Array(blocks.reduce((sum, block) => sum + block.byteLength, 0));
-    let at = 0;
-    for (const block of blocks) {
-      joined.set(block, at);
-      at += block.byteLength;
-    }
-    return joined;
   }
 
   #stage(step: number, chunk: number, bytes: Uint8Array): void {
@@ -497,11 +327,11 @@ export class Worker {
   #part(parting: Parting): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#timer?.cancel();
+    this.#heartbeats.end();
     this.#placed.forgetAll();
     this.#mesh?.close();
     // Whoever joins next uses the same memory: nothing may still be computing in it.
-    const drained = Promise.allSettled([this.#preparing, ...this.#computing.values()]).then(() => {
+    const drained = Promise.allSettled([this.#preparation.done, ...this.#computing.values()]).then(() => {
       this.#batches.clear();
       this.#parting.resolve(parting);
     });
@@ -518,12 +348,6 @@ export class Worker {
     if (this.#parameters === undefined)
       throw new TuttiError("PROTOCOL", "the coordinator sent work before its welcome");
     return this.#parameters;
-  }
-
-  #program(id: string): ShardProgram {
-    const program = this.#programs.get(id);
-    if (program === undefined) throw new TuttiError("PROTOCOL", `no program ${id}`);
-    return program;
   }
 }
 
