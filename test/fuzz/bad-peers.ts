@@ -1,7 +1,6 @@
-import { type MessageOf, type PeerMessage, protocolVersion, subprotocol } from "@tutti/core/wire";
-import { WebSocket } from "ws";
+import { type MessageOf, type PeerMessage, protocolVersion } from "@tutti/core/wire";
 import type { Dice } from "../../packages/tutti/src/chaos/dice.ts";
-import { type BadWorker, strangers } from "./bad-workers.ts";
+import { type BadWorker, noFrames, strangers } from "./bad-workers.ts";
 import { type Frame, mutatedHeader, randomBytes, randomFrame } from "./mutate.ts";
 import { afterwards, type Target, Visitor } from "./visitor.ts";
 
@@ -203,21 +202,7 @@ const withTheKey: readonly BadPeer[] = [
       return afterwards(visitor, frames);
     },
   },
-  {
-    name: "bytes that are no WebSocket frames",
-    allowed: coded,
-    visit: (target, dice) =>
-      new Promise((resolve) => {
-        const socket = new WebSocket(target.url, subprotocol, { headers: { authorization: `Bearer ${target.token}` } });
-        socket.on("error", () => {});
-        socket.on("upgrade", (response) => {
-          const first = dice.pick([0x83, 0x8f, 0xf2, 0xc2, 0x02, 0x00]) ?? 0;
-          response.socket.write(Uint8Array.of(first, dice.whole(0, 255), ...randomBytes(dice, dice.whole(64, 512))));
-          response.socket.end();
-        });
-        socket.on("close", (code, reason) => resolve({ code, reason: reason.toString() }));
-      }),
-  },
+  { ...noFrames, allowed: coded },
 ];
 
 /** Takes seconds to be over. */

@@ -146,6 +146,25 @@ export const strangers: readonly BadWorker[] = [
   },
 ];
 
+/** At a coordinator's port or a worker's, by somebody who knows the token. */
+export const noFrames: BadWorker = {
+  name: "bytes that are no WebSocket frames",
+  allowed: coded,
+  async visit(target, dice) {
+    const socket = new WebSocket(target.url, subprotocol, { headers: { authorization: `Bearer ${target.token}` } });
+    socket.on("error", () => {});
+    socket.on("upgrade", (response) => {
+      // A frame with a reserved opcode or bit, or without a mask, in front of anything.
+      const first = dice.pick([0x83, 0x8f, 0xf2, 0xc2, 0x02, 0x00]) ?? 0;
+      response.socket.write(Uint8Array.of(first, dice.whole(0, 255), ...randomBytes(dice, dice.whole(64, 512))));
+      response.socket.end();
+    });
+    return new Promise((resolve) => {
+      socket.on("close", (code, reason) => resolve({ code, reason: reason.toString() }));
+    });
+  },
+};
+
 const ofTheTransport: readonly BadWorker[] = [
   {
     name: "another version",
@@ -157,23 +176,7 @@ const ofTheTransport: readonly BadWorker[] = [
       return visitor.ended;
     },
   },
-  {
-    name: "bytes that are no WebSocket frames",
-    allowed: coded,
-    async visit(target, dice) {
-      const socket = new WebSocket(target.url, subprotocol, { headers: { authorization: `Bearer ${target.token}` } });
-      socket.on("error", () => {});
-      socket.on("upgrade", (response) => {
-        // A frame with a reserved opcode or bit, or without a mask, in front of anything.
-        const first = dice.pick([0x83, 0x8f, 0xf2, 0xc2, 0x02, 0x00]) ?? 0;
-        response.socket.write(Uint8Array.of(first, dice.whole(0, 255), ...randomBytes(dice, dice.whole(64, 512))));
-        response.socket.end();
-      });
-      return new Promise((resolve) => {
-        socket.on("close", (code, reason) => resolve({ code, reason: reason.toString() }));
-      });
-    },
-  },
+  noFrames,
   {
     name: "a text frame",
     allowed: broken,

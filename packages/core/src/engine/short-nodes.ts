@@ -37,6 +37,7 @@ export class ShortNodes {
   readonly #arena: Arena;
   readonly #kinds = new Map<string, Map<number, Kind>>();
   #lastTurnMs = 0;
+  #isClosed = false;
 
   constructor(engine: () => Promise<Engine>, arena: Arena) {
     this.#engine = engine;
@@ -64,7 +65,7 @@ export class ShortNodes {
     kinds.set(count, kind);
     if (++kind.computed === patience) this.#load(kind, program, count, pool).catch(() => {}); // lanes have it
     if (kind.node === undefined) return;
-    if (kind.node.hasBits(task, result)) {
+    if (agrees(kind.node, task, result)) {
       kind.agreed++;
       return;
     }
@@ -84,6 +85,7 @@ export class ShortNodes {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const kinds of this.#kinds.values()) for (const { node } of kinds.values()) node?.close();
     this.#kinds.clear();
   }
@@ -96,10 +98,19 @@ export class ShortNodes {
     ]);
     const engine = await this.#engine();
     const onnx = repeatedProgram(program, count);
-    const session = onnx && openCallingSession(engine, onnx);
+    const session = onnx && !this.#isClosed ? openCallingSession(engine, onnx) : undefined;
     if (session === undefined) return;
     const kernels = createKernels(this.#arena.memory);
     kind.node = new ShortNode(engine, session, program, count, { arena: this.#arena, kernels, pool });
+  }
+}
+
+/** False, too, where the graph does not run: the task has its result. */
+function agrees(node: ShortNode, task: NodeTask, result: NodeResult): boolean {
+  try {
+    return node.hasBits(task, result);
+  } catch {
+    return false;
   }
 }
 
