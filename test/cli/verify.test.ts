@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
@@ -65,18 +66,25 @@ const twoLayers = {
 };
 
 /** Runs the built command, every process of it with an edit of what workers are about to send. */
-function verifyWithPlanted(statement: string): ReturnType<typeof tutti> {
+async function verifyWithPlanted(statement: string): ReturnType<typeof tutti> {
+  const reached = join(temporaryFolder(), "reached");
+  const mark = 'process.getBuiltinModule("node:fs").appendFileSync(process.env.TUTTI_REACHED, "x");';
   const preload = join(root, "test/fixtures/planted-bug.mjs");
-  const find = "const { computeMs } = result;";
-  return tutti(
+  const find = "const sumsFloats = result.sums === 0 ? 0 : welcome.sumsFloats;";
+  const result = await tutti(
     ["verify", runFile(temporaryFolder(), runText(twoLayers)), "--workers", "0,1,2", "--steps", "5", "--json"],
     {
       env: {
         NODE_OPTIONS: `--import=${pathToFileURL(preload)}`,
-        TUTTI_PLANT: JSON.stringify([{ folder: "packages/tutti/bundle/", find, replace: `${find} ${statement}` }]),
+        TUTTI_PLANT: JSON.stringify([
+          { folder: "packages/tutti/bundle/", find, replace: `${find} ${mark} ${statement}` },
+        ]),
+        TUTTI_REACHED: reached,
       },
     },
   );
+  expect(existsSync(reached), "what is planted was never reached").toBe(true);
+  return result;
 }
 
 test("exits with 1 and names the first step and the first parameter when one bit of a gradient differs in worker processes", async () => {
