@@ -39,6 +39,7 @@ class Overheard {
           },
           closed,
         }),
+      flush: () => connection.flush(),
       get bufferedBytes() {
         return connection.bufferedBytes;
       },

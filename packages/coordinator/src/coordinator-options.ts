@@ -1,5 +1,6 @@
 import type { Clock } from "@tutti/core/clock";
 import type { RunEvent } from "@tutti/core/events";
+import type { UpdateThreadsOptions } from "@tutti/core/exchange";
 import type { ComputeMemory } from "@tutti/core/kernels";
 import type { Exchange } from "./exchange-choice.ts";
 import type { MembershipConfig } from "./membership-policy.ts";
@@ -78,8 +79,8 @@ export interface CoordinatorOptions {
   /** Tensors up to this many bytes travel within their header, which copies them. */
   readonly inlineBytes?: number;
   readonly memory?: ComputeMemory;
-  /** Threads that apply updates of large models together with the calling one, on cores that are free then; 0 by default. */
-  readonly updateThreads?: number;
+  /** Threads that apply updates of large models together with the calling one, on cores that are free then; none by default. */
+  readonly updateThreads?: UpdateThreadsOptions;
   readonly onEvent: (event: RunEvent) => void;
   /** Takes a trace of this process and all workers; nothing is measured for it, or sent, where there is none. */
   readonly trace?: (event: TraceEvent) => void;

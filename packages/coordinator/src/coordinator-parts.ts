@@ -1,5 +1,5 @@
 import { TuttiError } from "@tutti/core/errors";
-import { Generations, Reduction, UpdateThreads } from "@tutti/core/exchange";
+import { Generations, Reduction, UpdateThreads, type UpdateThreadsOptions } from "@tutti/core/exchange";
 import { computeMemory } from "@tutti/core/kernels";
 import type { Arena } from "@tutti/core/memory";
 import { Auditor } from "./audit.ts";
@@ -194,7 +194,7 @@ export function coordinatorParts(
     needsHash: () => membership.active.some(({ connection }) => !connection.sharesMemory),
     hashScratch: arena.allocate(8 * Math.max(1, reduction.chunks)),
     normBlockFloats,
-    threads: updateThreads(run, arena, normBlockFloats, options.updateThreads ?? 0),
+    threads: updateThreads(run, arena, normBlockFloats, options.updateThreads),
     skipsNonFinite: options.onNonFinite === "skip",
     weightsSha256: options.hashEveryStep ? () => hooks.weightsSha256() : undefined,
     emit: (event) => options.onEvent(event),
@@ -228,9 +228,9 @@ function updateThreads(
   run: TrainingRun,
   { memory }: Arena,
   normBlockFloats: number,
-  count: number,
+  options: UpdateThreadsOptions | undefined,
 ): UpdateThreads | undefined {
   const { optimizer, trainable: layout } = run;
-  if (count < 1 || !optimizer.areRangesSeparate) return undefined;
-  return new UpdateThreads({ memory, optimizer, layout, normBlockFloats, count });
+  if (options === undefined || options.count < 1 || !optimizer.areRangesSeparate) return undefined;
+  return new UpdateThreads({ memory, optimizer, layout, normBlockFloats, ...options });
 }

@@ -127,6 +127,7 @@ export class TrainingStep {
       }
       dealer.dealOrphans();
     });
+    this.#flush();
   }
 
   /** True once all answers are in. */
@@ -205,7 +206,9 @@ export class TrainingStep {
     const { generation, phases, skipsNonFinite } = this.#parts;
     try {
       if (this.#round.nonFinite !== undefined) throw this.#round.nonFinite;
-      return phases.run("update", () => this.#update!.finish());
+      const finished = phases.run("update", () => this.#update!.finish());
+      this.#flush(); // those who are sent t+1 read it while this one commits
+      return finished;
     } catch (error) {
       this.#broadcast({ type: "abort", generation, round: this.#round.number });
       if (!isTuttiError(error) || error.code !== "NON_FINITE" || !skipsNonFinite) throw error;
@@ -343,6 +346,7 @@ export class TrainingStep {
   #complete(): void {
     this.#parts.phases.complete();
     this.#isCollected = true;
+    this.#flush();
     this.#parts.changed.notify();
   }
 
@@ -352,6 +356,10 @@ export class TrainingStep {
 
   #broadcast(message: ToWorker): void {
     for (const member of this.#parts.membership.active) member.send(message);
+  }
+
+  #flush(): void {
+    for (const { connection } of this.#parts.membership.active) connection.flush();
   }
 }
 

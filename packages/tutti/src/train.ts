@@ -172,7 +172,9 @@ async function runTraining(
       {
         clock: systemClock(),
         memory,
-        updateThreads: idleCores(here !== undefined ? lanes : sharedArena === undefined ? 1 : workers * lanes),
+        updateThreads: {
+          count: idleCores(here !== undefined ? lanes : sharedArena === undefined ? 1 : workers * lanes),
+        },
         // Beside a network, smaller chunks let sending, reducing and receiving overlap.
         ...(listen === undefined && exchange === "star" ? { chunkFloats } : {}),
         generation: Date.now(),

@@ -72,6 +72,7 @@ export class Upload {
       const onFlushed = chunk === chunks - 1 ? flushed : undefined;
       connection.send({ type: "partial", ...position, chunk, payloadBytes }, payload, onFlushed);
     }
+    connection.flush();
   }
 
   /** A copy of the shards' per-sample outputs, one block after the other; empty for programs without any. */

@@ -1,4 +1,4 @@
 export * from "./generations.ts";
 export * from "./reduction.ts";
 export * from "./step-update.ts";
-export { UpdateThreads } from "./update-threads.ts";
+export { UpdateThreads, type UpdateThreadsOptions } from "./update-threads.ts";

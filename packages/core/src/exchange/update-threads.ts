@@ -8,11 +8,7 @@ import type { UpdateThreadData } from "./update-thread.ts";
 /** A range takes some 0.02 ms, a thread that was not done with one in this time is stuck. */
 const stuckMs = 100;
 
-export interface UpdateThreadsParts {
-  readonly memory: SharedMemory;
-  readonly optimizer: CompiledOptimizer;
-  readonly layout: OptimizerLayout;
-  readonly normBlockFloats: number;
+export interface UpdateThreadsOptions {
   /** Threads beside the calling one. */
   readonly count: number;
   /** Less is done by the calling thread alone: waking another takes up to 0.1 ms. Default 262,144, some 0.2 ms of RMSprop. */
@@ -21,6 +17,13 @@ export interface UpdateThreadsParts {
   readonly startAfter?: number;
   /** What the threads run; update-thread.ts by default. */
   readonly entry?: URL;
+}
+
+export interface UpdateThreadsParts extends UpdateThreadsOptions {
+  readonly memory: SharedMemory;
+  readonly optimizer: CompiledOptimizer;
+  readonly layout: OptimizerLayout;
+  readonly normBlockFloats: number;
 }
 
 /**

@@ -10,7 +10,7 @@ export interface ByteStream {
 }
 
 /**
- * A WebSocket over a stream of bytes. It writes all frames of one turn of the event loop at once, or a MiB of them: a step's exchange is
+ * A WebSocket over a stream of bytes. It writes all frames of one turn of the event loop at once, up to a MiB of them or a call of `flush`: a step's exchange is
  * many small frames, and each write by itself wakes the other end. And it frees the memory that messages were read into as soon as they were
  * heard: every 64 KiB that a socket reads are a buffer of their own, and waiting for the garbage collector, which such buffers
  * call once in a few MB, took a quarter of the time of a step's exchange. So a message is only valid during the call.
@@ -44,7 +44,13 @@ export class BatchingSocket extends RelayedSocket {
     }
     super.send(data, options, callback);
     this.#corkedBytes += data.byteLength;
-    if (this.#corkedBytes >= mostCorkedBytes) this.#flush();
+    if (this.#corkedBytes >= mostCorkedBytes) this.flush();
+  }
+
+  override flush(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#stream?.uncork();
   }
 
   /** With a copy: it may be written after what the ping was read into is freed. */
@@ -63,13 +69,7 @@ export class BatchingSocket extends RelayedSocket {
 
   #endTurn(): void {
     this.#willFlush = false;
-    this.#flush();
-  }
-
-  #flush(): void {
-    if (!this.#isCorked) return;
-    this.#isCorked = false;
-    this.#stream?.uncork();
+    this.flush();
   }
 }
 

@@ -45,6 +45,9 @@ class LocalEnd<Out extends Message, In extends Message> implements Connection<Ou
     if (!this.#closed) this.peer?.receive({ message, payload, onFlushed });
   }
 
+  /** What is sent arrives in a microtask. */
+  flush(): void {}
+
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -16,6 +16,8 @@ export interface Connection<Out extends Message, In extends Message> {
    * handed to the peer) or the connection has closed. Does nothing once closed.
    */
   send(message: Out, payload?: Uint8Array, onFlushed?: () => void): void;
+  /** Hands what is queued to the system now, not when this turn of the event loop ends: the peer can begin with it meanwhile. */
+  flush(): void;
   /** Bytes queued and not yet handed to the system. */
   readonly bufferedBytes: number;
   /**
@@ -48,6 +50,8 @@ export interface MessageSocket {
   /** How `send` names these bytes to the other end, which sees them where they are; undefined if it sends them. */
   placeOf?(data: Uint8Array): string | undefined;
   send(data: Uint8Array, options: { binary: boolean; compress: boolean }, callback?: (error?: Error) => void): void;
+  /** Writes what waits for the turn to end; a socket that writes at once has none. */
+  flush?(): void;
   close(code: number, reason: string): void;
   terminate(): void;
   pong(data: Buffer): void;
@@ -194,6 +198,10 @@ export class FramedConnection<Out extends Message, In extends Message> implement
       const isLast = at + frameBytes >= payload.byteLength;
       this.#socket.send(frame, binary, isLast ? onFlushed : undefined);
     }
+  }
+
+  flush(): void {
+    if (this.#state === "open") this.#socket.flush?.();
   }
 
   close(reason: string): void {

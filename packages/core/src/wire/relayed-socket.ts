@@ -20,6 +20,10 @@ export class RelayedSocket implements MessageSocket {
     this.socket.send(data, options, callback);
   }
 
+  flush(): void {
+    this.socket.flush?.();
+  }
+
   close(code: number, reason: string): void {
     this.socket.close(code, reason);
   }

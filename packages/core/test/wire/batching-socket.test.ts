@@ -116,3 +116,22 @@ test("hands a MiB over before the turn is over", async () => {
   await new Promise((resolve) => setImmediate(resolve));
   expect(stream.writableCorked).toBe(0);
 });
+
+test("hands over what is queued when it is told to, before the turn is over", async () => {
+  const { sender, stream } = await relayed();
+  const batching = new BatchingSocket(sender);
+  batching.opened(stream);
+  const before = stream.bytesWritten;
+  const binary = { binary: true, compress: false };
+  batching.send(Buffer.alloc(10), binary);
+  batching.send(Buffer.alloc(20), binary);
+  expect(stream.writableCorked).toBeGreaterThan(0);
+  batching.flush();
+  expect(stream.writableCorked).toBe(0);
+  expect(stream.bytesWritten - before).toBe(30 + 2 * 6);
+  batching.flush();
+  batching.send(Buffer.alloc(10), binary);
+  expect(stream.writableCorked).toBeGreaterThan(0);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stream.writableCorked).toBe(0);
+});
