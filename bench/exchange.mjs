@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Contestant } from "./harness/contestant.mjs";
 import { python, torchEnvironment } from "./harness/machine.mjs";
 import { figure, times } from "./harness/report.mjs";
-import { alternate, median, repetitionsFor } from "./harness/rounds.mjs";
+import { alternate, median, repetitionsFor, warmUp } from "./harness/rounds.mjs";
 
 const sides = fileURLToPath(new URL("sides/", import.meta.url));
 
@@ -23,7 +23,7 @@ const exchanges = [
 
 let nextPort = 29_000 + (process.pid % 200);
 
-async function measureCase({ title, floats }, processes, { rounds, sliceMs, nodes, hasTorch, log }) {
+async function measureCase({ title, floats }, processes, { rounds, sliceMs, warmUpMs, nodes, hasTorch, log }) {
   log(`exchange: ${title} between ${processes}`);
   const starts = new Map(
     exchanges.map(({ name, options }) => [
@@ -46,7 +46,9 @@ async function measureCase({ title, floats }, processes, { rounds, sliceMs, node
     for (const [name, start] of starts) {
       const contestant = await start();
       contestants.push(contestant);
-      const steps = await repetitionsFor(sliceMs / 2, async (n) => (await contestant.ask({ steps: n })).ms, 2);
+      const stepsMs = async (n) => (await contestant.ask({ steps: n })).ms;
+      await warmUp(warmUpMs / 2, stepsMs);
+      const steps = await repetitionsFor(sliceMs / 2, stepsMs, 2);
       measures[name] = async () => (await contestant.ask({ steps })).ms / steps;
     }
     const found = await alternate(measures, rounds);

@@ -67,6 +67,7 @@ const startMs = performance.now();
 const context = {
   rounds,
   sliceMs: values.quick ? 300 : 500,
+  warmUpMs: values.quick ? 500 : 2000,
   quick: values.quick,
   only: values.case,
   nodes,

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Contestant } from "./harness/contestant.mjs";
 import { python, torchEnvironment } from "./harness/machine.mjs";
 import { figure, times } from "./harness/report.mjs";
-import { alternate, median, repetitionsFor } from "./harness/rounds.mjs";
+import { alternate, median, repetitionsFor, warmUp } from "./harness/rounds.mjs";
 
 const sides = fileURLToPath(new URL("sides/", import.meta.url));
 
@@ -63,17 +63,17 @@ const theirs = [
 export const names = cases.map(({ name }) => name);
 
 /** @param context.nodes { name, path }: lanes share memory only where the runtime allows, so other versions get rows of their own. */
-export async function measure({ rounds, sliceMs, only, nodes, hasTorch, log }) {
+export async function measure({ rounds, sliceMs, warmUpMs, only, nodes, hasTorch, log }) {
   const chosen = cases.filter(({ name }) => only.length === 0 || only.includes(name));
   const results = [];
-  for (const one of chosen) results.push(await measureCase(one, { rounds, sliceMs, nodes, hasTorch, log }));
+  for (const one of chosen) results.push(await measureCase(one, { rounds, sliceMs, warmUpMs, nodes, hasTorch, log }));
   return { tables: tablesOf(results), results };
 }
 
 let nextPort = 29_600 + (process.pid % 300);
 
 async function measureCase({ name, model, batch, title, targets, scaling = false }, context) {
-  const { rounds, sliceMs, nodes, hasTorch, log } = context;
+  const { rounds, sliceMs, warmUpMs, nodes, hasTorch, log } = context;
   const starts = new Map();
   for (const [i, node] of nodes.entries()) {
     // Further versions only differ where lanes share memory.
@@ -99,7 +99,9 @@ async function measureCase({ name, model, batch, title, targets, scaling = false
     for (const [label, start] of starts) {
       const contestant = await start();
       contestants.set(label, contestant);
-      const steps = await repetitionsFor(sliceMs, async (n) => (await contestant.ask({ steps: n })).ms);
+      const stepsMs = async (n) => (await contestant.ask({ steps: n })).ms;
+      await warmUp(warmUpMs, stepsMs);
+      const steps = await repetitionsFor(sliceMs, stepsMs);
       measures[label] = async () => {
         const { ms, split } = await contestant.ask({ steps });
         return { msPerStep: ms / steps, split };

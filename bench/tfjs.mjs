@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Contestant } from "./harness/contestant.mjs";
 import { figure, times } from "./harness/report.mjs";
-import { alternate, median, repetitionsFor } from "./harness/rounds.mjs";
+import { alternate, median, repetitionsFor, warmUp } from "./harness/rounds.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const batch = 64;
@@ -20,7 +20,7 @@ function install(log) {
     : `TensorFlow.js absent: npm could not install it (${stderr.trim().split("\n").at(-1)})`;
 }
 
-export async function measure({ rounds, sliceMs, nodes, log }) {
+export async function measure({ rounds, sliceMs, warmUpMs, nodes, log }) {
   const absent = install(log);
   const options = JSON.stringify({ model: "mlp", batch, workers: 0, lanes: 1, shards: 1 });
   const contestants = { ours: await Contestant.start(nodes[0].path, [`${here}sides/ours-steps.mjs`, options]) };
@@ -30,7 +30,9 @@ export async function measure({ rounds, sliceMs, nodes, log }) {
     }
     const measures = {};
     for (const [name, contestant] of Object.entries(contestants)) {
-      const steps = await repetitionsFor(sliceMs, async (n) => (await contestant.ask({ steps: n })).ms, 3);
+      const stepsMs = async (n) => (await contestant.ask({ steps: n })).ms;
+      await warmUp(warmUpMs, stepsMs);
+      const steps = await repetitionsFor(sliceMs, stepsMs, 3);
       measures[name] = async () => (await contestant.ask({ steps })).ms / steps;
     }
     const found = await alternate(measures, rounds);

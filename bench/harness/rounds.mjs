@@ -20,6 +20,20 @@ export async function alternate(measures, rounds) {
   return found;
 }
 
+/**
+ * Lets a contestant work for so long before anything is measured: compilers of JavaScript take some ten thousand steps of the
+ * smallest models, allocators and caches of anybody's some, and what is asked for is the rate of a run that goes on.
+ * @param measureMs does so many repetitions; how long they took.
+ */
+export async function warmUp(forMs, measureMs) {
+  let repetitions = 4;
+  for (let spentMs = 0; spentMs < forMs; ) {
+    const ms = await measureMs(repetitions);
+    spentMs += ms;
+    repetitions = Math.max(1, Math.floor(repetitions * Math.min(4, forMs / 4 / Math.max(ms, 0.01))));
+  }
+}
+
 /** As many repetitions as fill the slice, going by a first few. */
 export async function repetitionsFor(sliceMs, measureMs, least = 4) {
   let repetitions = least;
