@@ -19,13 +19,15 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another Node's binary. */
+  readonly node?: string;
 }
 
 /** Runs `tutti` to its end. */
 export function tutti(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   // Inherited by every process that the command starts.
   const mark = `TUTTI_TEST_MARK=${randomUUID()}`;
-  const child = spawn(process.execPath, [bin, ...args], {
+  const child = spawn(options.node ?? process.execPath, [bin, ...args], {
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env, TUTTI_TEST_MARK: mark.split("=")[1] },
     stdio: ["ignore", "pipe", "pipe"],

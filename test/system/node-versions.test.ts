@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { jsonLines, tutti } from "../cli/command.ts";
 import { type Result, root, temporaryFolder, trained } from "./tutti-process.ts";
 
 const runFile = "test/fixtures/blobs.ts";
@@ -12,6 +13,14 @@ function undisturbed(): Promise<Result> {
   return reference;
 }
 
+/** Undefined where there is nothing to compare with: the matrix is Linux x64 binaries from npm. */
+function nodeOf(name: string): string | undefined {
+  const node = join(root, `test/node-matrix/node_modules/${name}/bin/node`);
+  if ((process.platform === "linux" && process.arch === "x64") || existsSync(node)) return node;
+  console.warn(`${name} is not installed: not compared`);
+  return undefined;
+}
+
 for (const name of ["node24", "node26"]) {
   for (const how of [
     ["--workers", "0", "--lanes", "2"],
@@ -19,12 +28,28 @@ for (const name of ["node24", "node26"]) {
     ["--workers", "3", "--exchange", "mesh"],
   ]) {
     test(`${name} gives the weights and the loss trace of this Node with ${how.join(" ")}`, async () => {
-      const node = join(root, `test/node-matrix/node_modules/${name}/bin/node`);
-      // The matrix is Linux x64 binaries from npm; elsewhere there is nothing to compare with.
-      const expected = process.platform === "linux" && process.arch === "x64";
-      if (!expected && !existsSync(node)) return console.warn(`${name} is not installed: not compared`);
+      const node = nodeOf(name);
+      if (node === undefined) return;
       const result = await trained([runFile, ...how, "--out", temporaryFolder()], { node });
       expect(result).toEqual(await undisturbed());
+    });
+  }
+
+  for (const exchange of ["star", "mesh"]) {
+    test(`${name} gives the bits of an undisturbed run after faults to everything, exchange ${exchange}`, async () => {
+      const node = nodeOf(name);
+      if (node === undefined) return;
+      const args = ["verify", runFile, "--set", "epochs=60", "--exchange", exchange, "--chaos", "--minutes", "0.3"];
+      const { status, stdout, stderr, orphans } = await tutti([...args, "--seed", "11", "--json"], { node });
+      expect(status, stderr).toBe(0);
+      const lines = jsonLines(stdout);
+      expect(lines.at(-1)).toMatchObject({ type: "verified", chaos: true });
+      const runs = lines.filter(({ type }) => type === "chaos");
+      expect(runs.map(({ difference, stepsLost, samplesLost }) => [difference, stepsLost, samplesLost])).toEqual(
+        runs.map(() => [null, 0, 0]),
+      );
+      expect(runs.flatMap(({ faults }) => faults as unknown[]).length).toBeGreaterThanOrEqual(4);
+      expect(orphans).toEqual([]);
     });
   }
 }
