@@ -90,3 +90,20 @@ test("ends a worker whose lane loops before it is ready, though the run is over 
   expect(await worker.end(), worker.stderr).toBe(1);
   expect(await worker.event("error")).toMatchObject({ code: "LANE_HUNG" });
 });
+
+test("goes on with a lane whose thread has died, to the same bits", async () => {
+  const { weightsSha256, steps } = await trained([runFile, "--workers", "0", "--out", temporaryFolder()]);
+  const { coordinator, port } = await coordinatorOf(temporaryFolder());
+  const orders = join(temporaryFolder(), "orders");
+  coordinator.onEvent((event) => {
+    if (event.type === "step" && event.step === 10) writeFileSync(orders, "exit");
+  });
+  const worker = new TuttiProcess(["worker", `ws://127.0.0.1:${port}`, "--json"], { env: engineFault(orders) });
+  expect(await coordinator.end(), coordinator.stderr).toBe(0);
+  expect(await worker.end(), worker.stderr).toBe(0);
+  expect(existsSync(orders)).toBe(false);
+  const done = await coordinator.event("done");
+  expect(done).toMatchObject({ outcome: "completed", steps: steps.length, weightsSha256 });
+  const joined = coordinator.events.filter((event) => event.type === "worker" && event.event === "joined");
+  expect(joined).toHaveLength(1);
+});

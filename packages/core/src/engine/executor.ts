@@ -35,6 +35,11 @@ export class Executor implements Lane {
     this.#programs.set(program.id, await bindProgram(this.#engine, program, this.#arena, this.#copies));
   }
 
+  /** Whether all programs of a piece are loaded. */
+  holds({ shards }: Piece): boolean {
+    return shards.every(({ programId }) => this.#programs.has(programId));
+  }
+
   /** Never throws: the lane is as good as before whatever the outcome. */
   async run(piece: Piece): Promise<PieceOutcome> {
     try {

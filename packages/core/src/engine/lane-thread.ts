@@ -27,8 +27,10 @@ export function load(program: ShardProgram): Promise<EngineFailure | undefined> 
   return failing(async () => (await executor).load(program));
 }
 
-export async function run(piece: Piece): Promise<PieceOutcome> {
-  return (await executor).run(piece);
+/** "unloaded": nothing was computed, as programs of the piece were not loaded in this thread. */
+export async function run(piece: Piece): Promise<PieceOutcome | { readonly status: "unloaded" }> {
+  const lane = await executor;
+  return lane.holds(piece) ? lane.run(piece) : { status: "unloaded" };
 }
 
 export function close(): Promise<EngineFailure | undefined> {

@@ -7,9 +7,13 @@ import type { Lane } from "./lane.ts";
 import type { LaneThreadData } from "./lane-thread.ts";
 import type { EngineFailure, Piece, PieceOutcome } from "./piece.ts";
 
-/** A piscina pool of exactly one thread, which holds the sessions. */
+/**
+ * A piscina pool of exactly one thread, which holds the sessions. A thread that dies, such as for want of memory, fails the piece that it
+ * computed; piscina puts another in its place, which is given the programs again.
+ */
 export class ThreadLane implements Lane {
   readonly #pool: Piscina;
+  readonly #programs = new Map<string, ShardProgram>();
 
   private constructor(pool: Piscina) {
     this.#pool = pool;
@@ -41,10 +45,16 @@ export class ThreadLane implements Lane {
 
   async load(program: ShardProgram): Promise<void> {
     await this.#call("load", program);
+    this.#programs.set(program.id, program);
   }
 
-  run(piece: Piece): Promise<PieceOutcome> {
-    return this.#pool.run(piece, { name: "run" });
+  async run(piece: Piece): Promise<PieceOutcome> {
+    const outcome: RunAnswer = await this.#pool.run(piece, { name: "run" });
+    if (outcome.status !== "unloaded") return outcome;
+    for (const program of this.#programs.values()) await this.#call("load", program);
+    const again: RunAnswer = await this.#pool.run(piece, { name: "run" });
+    if (again.status !== "unloaded") return again;
+    throw new TuttiError("INTERNAL", `shards of node ${piece.node.lo}-${piece.node.hi}: not all programs were loaded`);
   }
 
   async close(): Promise<void> {
@@ -57,6 +67,8 @@ export class ThreadLane implements Lane {
     if (failure !== undefined) throw new TuttiError(failure.code, failure.message, failure.details);
   }
 }
+
+type RunAnswer = Awaited<ReturnType<typeof import("./lane-thread.ts").run>>;
 
 /** The built thread entry, beside the built caller; for a caller run from its source, where the build puts it. */
 export function laneThreadUrl(callerUrl: string): URL {

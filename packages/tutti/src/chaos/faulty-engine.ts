@@ -20,6 +20,7 @@ function plant(sessions: Session, orders: string): void {
   sessions.run = function (this: Session, ...parts) {
     const order = existsSync(orders) ? taken(orders) : undefined;
     if (order === "error") throw new Error("planted: the engine failed");
+    if (order === "exit") process.exit(1); // of a thread, that alone
     if (order === "loop") for (;;);
     if (order === "memory") exhaust(hoard);
     return run.apply(this, parts);
