@@ -39,7 +39,7 @@ for (const name of ["node24", "node26"]) {
     test(`${name} gives the bits of an undisturbed run after faults to everything, exchange ${exchange}`, async () => {
       const node = nodeOf(name);
       if (node === undefined) return;
-      const args = ["verify", runFile, "--set", "epochs=60", "--exchange", exchange, "--chaos", "--minutes", "0.3"];
+      const args = ["verify", runFile, "--set", "epochs=60", "--exchange", exchange, "--chaos", "--minutes", "0.2"];
       const { status, stdout, stderr, orphans } = await tutti([...args, "--seed", "11", "--json"], { node });
       expect(status, stderr).toBe(0);
       const lines = jsonLines(stdout);
@@ -48,7 +48,7 @@ for (const name of ["node24", "node26"]) {
       expect(runs.map(({ difference, stepsLost, samplesLost }) => [difference, stepsLost, samplesLost])).toEqual(
         runs.map(() => [null, 0, 0]),
       );
-      expect(runs.flatMap(({ faults }) => faults as unknown[]).length).toBeGreaterThanOrEqual(4);
+      expect(runs.flatMap(({ faults }) => faults as unknown[]).length).toBeGreaterThanOrEqual(3);
       expect(orphans).toEqual([]);
     });
   }

@@ -49,10 +49,19 @@ export async function undisturbed(
   return { steps, validations };
 }
 
-/** @param out the output directory of the run under faults. */
+/**
+ * The last step that any coordinator of the run has committed, which the reference must reach: one that was killed may have got
+ * further than the one after it, if that was stopped for want of time.
+ */
+export function lastStepCommitted({ generations }: Pick<ChaosResult, "generations">): number {
+  return generations.flat().reduce((last, event) => (event.type === "step" ? Math.max(last, event.step) : last), 0);
+}
+
+/** @param reference at least up to `lastStepCommitted`. @param out the output directory of the run under faults. */
 export async function judge(result: ChaosResult, out: string, reference: Undisturbed): Promise<Judgement> {
   const events = result.generations.flat();
   const { steps } = result.done;
+  const committed = events.flatMap((event) => (event.type === "step" ? [event.step] : []));
   const expectedSamples = reference.steps.slice(0, steps).reduce((sum, { samples }) => sum + samples, 0);
   const recorded = await recordedSteps(out);
   const recordedSamples = recorded.reduce((sum, { samples }) => sum + samples, 0);
@@ -61,7 +70,7 @@ export async function judge(result: ChaosResult, out: string, reference: Undistu
     steps,
     stepsLost: steps - distinct.size + (recorded.length - distinct.size),
     samplesLost: Math.abs(expectedSamples - recordedSamples),
-    stepsAgain: events.filter(({ type }) => type === "step").length - steps,
+    stepsAgain: committed.length - new Set(committed).size,
     difference: firstDifference(result, events, reference),
     leftBehind: [
       ...result.workersLeft.map((worker) => `a ${worker}, which did not end with the run`),

@@ -9,7 +9,7 @@ import { onInterrupt } from "../cli/interrupt.ts";
 import type { Output } from "../cli/output.ts";
 import { loadRunFile } from "../load-run.ts";
 import { faultKinds } from "./faults.ts";
-import { judge, undisturbed } from "./judgement.ts";
+import { judge, lastStepCommitted, undisturbed } from "./judgement.ts";
 import { faultLines, faultTable, type Round } from "./report.ts";
 import { type ChaosResult, trainUnderFaults } from "./train-under-faults.ts";
 
@@ -55,7 +55,7 @@ export async function verifyUnderFaults(options: VerifyUnderFaultsOptions, outpu
       });
       results.push({ result, out });
     }
-    const steps = Math.max(...results.map(({ result }) => result.done.steps));
+    const steps = Math.max(...results.map(({ result }) => lastStepCommitted(result)));
     output.log(`${count(steps)} steps undisturbed, in one process, to compare with`);
     const reference = await undisturbed(definition, { baseDirectory, steps, signal });
     if (signal.aborted) throw new TuttiError("INTERRUPTED", "interrupted: nothing was proved");
