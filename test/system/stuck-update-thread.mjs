@@ -11,7 +11,7 @@ for (;;) {
   if (ranges.take() !== undefined)
     execFileSync(process.execPath, [
       "--eval",
-      `setTimeout(() => fs.writeFileSync(${JSON.stringify(process.env.TUTTI_TEST_MARK)}, ""), 1000)`,
+      `setTimeout(() => fs.writeFileSync(${JSON.stringify(process.env.TUTTI_TEST_STUCK_THREAD)}, ""), 1000)`,
     ]);
   ranges.waitForJob(jobs);
 }

@@ -4,7 +4,7 @@ import { Coordinator, type CoordinatorOptions, serve } from "@tutti/coordinator"
 import { systemClock } from "@tutti/core/clock";
 import type { StepEvent } from "@tutti/core/events";
 import { applyOverrides } from "@tutti/core/run";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { prepareRun } from "../../packages/tutti/src/prepare-run.ts";
 import { freshStart } from "../../packages/tutti/src/starting-point.ts";
 import definition from "../fixtures/blobs.ts";
@@ -44,7 +44,8 @@ async function train(updateThreads: CoordinatorOptions["updateThreads"], mark: s
 test("writes nothing over parameters that an update thread which is stuck could still write to, and loses no bit", async () => {
   const mark = join(temporaryFolder(), "over");
   const alone = await train(undefined, mark);
-  process.env.TUTTI_TEST_MARK = mark; // threads inherit it
+  vi.stubEnv("TUTTI_TEST_STUCK_THREAD", mark); // threads inherit it
+  onTestFinished(() => void vi.unstubAllEnvs());
   const entry = new URL("stuck-update-thread.mjs", import.meta.url);
   const helped = await train({ count: 1, leastFloats: 1, startAfter: 1, entry }, mark);
   expect(helped.weightsSha256).toBe(alone.weightsSha256);

@@ -346,7 +346,7 @@ export class TrainingStep {
   #complete(): void {
     this.#parts.phases.complete();
     this.#isCollected = true;
-    this.#flush();
+    this.#flush(); // t+1, which is hashed next
     this.#parts.changed.notify();
   }
 
